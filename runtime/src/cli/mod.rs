@@ -1,0 +1,7 @@
+//! (skeleton)
+use std::process::ExitCode;
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    ExitCode::FAILURE
+}

@@ -1,0 +1,5 @@
+//! The `hull` command.
+
+fn main() -> std::process::ExitCode {
+    hull::cli::main()
+}
