@@ -144,7 +144,10 @@ mod tests {
             .at(|| "openat2(\"/x\")")
             .at(|| "mounting \"/x\"")
             .unwrap_err();
-        assert_eq!(error.to_string(), "mounting \"/x\": openat2(\"/x\"): no such file or directory");
+        assert_eq!(
+            error.to_string(),
+            "mounting \"/x\": openat2(\"/x\"): no such file or directory"
+        );
         assert_eq!(error.errno(), Some(Errno::ENOENT));
     }
 

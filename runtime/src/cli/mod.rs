@@ -1,7 +1,105 @@
-//! (skeleton)
+//! The command line: `hull [global options] COMMAND [options] [arguments]`.
+//!
+//! [`parse`] turns the words into a request by the table in [`args`]; a module per command carries
+//! it out; this one reports errors, once.
+
+pub mod args;
+pub mod create;
+pub mod delete;
+pub mod exec;
+pub mod exec_args;
+pub mod explain;
+pub mod features;
+pub mod global;
+pub mod help;
+pub mod inherited;
+pub mod kill;
+pub mod list;
+pub mod normalise;
+pub mod parse;
+pub mod ps;
+pub mod run;
+pub mod spec;
+pub mod start;
+pub mod state;
+pub mod terminal;
+
+use crate::error::{At, Result};
+use crate::{log, seal};
+use args::Command;
+use global::Global;
+use inherited::{Inherited, claim};
+use parse::{Failure, Request};
+use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
-/// Runs the command line.
+/// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    ExitCode::FAILURE
+    match run(std::env::args_os().skip(1)) {
+        Ok(code) => code,
+        Err(failure) => {
+            report(&failure.error.to_string());
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
+    let (global, command) = match parse::parse(args)? {
+        Request::Print(text) => {
+            print(&text)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Request::Run(global, command) => (global, command),
+    };
+    // Before anything is opened: see the module.
+    let inherited =
+        command.as_ref().map_or(Ok(Inherited::default()), |(_, command)| claim(command))?;
+    if let Ok((_, Command::Create(_) | Command::Run(_) | Command::Exec(_))) = &command {
+        seal::ensure()?;
+    }
+    let level = if global.debug { log::Level::Debug } else { log::Level::Info };
+    log::init(global.log.as_deref(), global.log_format, level)?;
+    let (entry, command) = command?;
+    dispatch(&global, command, &inherited).map_err(|error| entry.failure(error))
+}
+
+fn dispatch(global: &Global, command: Command, inherited: &Inherited) -> Result<ExitCode> {
+    match command {
+        Command::Create(args) => create::run(global, &args, inherited),
+        Command::Delete(args) => delete::run(global, &args),
+        Command::Exec(args) => exec::run(global, &args, inherited),
+        Command::Explain(args) => explain::run(global, &args),
+        Command::Features => features::run(),
+        Command::Kill(args) => kill::run(global, &args),
+        Command::List(args) => list::run(global, &args),
+        Command::Ps(args) => ps::run(global, &args),
+        Command::Run(args) => run::run(global, &args, inherited),
+        Command::Spec(args) => spec::run(&args),
+        Command::Start { id } => start::run(global, &id),
+        Command::State { id } => state::run(global, &id),
+    }
+}
+
+/// Tells of the error that ends the command: one plain line on standard error, and an entry in the
+/// log if that is elsewhere.
+fn report(message: &str) {
+    if log::has_file() {
+        log::error(format_args!("{message}"));
+    }
+    let name = if message.starts_with("hull ") { "" } else { "hull: " };
+    // One write, so that lines of several commands don't mix. If it fails nobody is listening.
+    let _ = std::io::stderr().write_all(format!("{name}{message}\n").as_bytes());
+}
+
+/// Writes a command's output. A reader that has gone away is an error, not a panic.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).at(|| "write to standard output")
+}
+
+/// A program's exit status as this process' own.
+pub(crate) fn status(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code & 0xff).unwrap_or(u8::MAX))
 }

@@ -1,3 +1,217 @@
-//! (skeleton)
+//! From configuration to a list of effects, without touching the system.
+//!
+//! A [`Plan`] is a function of config.json, the command line and the facts of the host; every
+//! problem of the configuration is found here, before anything is made. `hull explain` prints it.
+
 pub mod cgroup;
+pub mod cgroup_mount;
+pub mod devices;
+pub mod identity;
+pub mod mount_options;
+pub mod mounts;
+pub mod namespaces;
+pub mod process;
+pub mod rootfs;
 pub mod seccomp;
+pub mod sysctl;
+
+use crate::cgroup::layout::Layout;
+use crate::netdev;
+use crate::spec::{Hooks, Problem, Spec};
+use cgroup_mount::CgroupMount;
+use devices::DeviceOp;
+use identity::Identity;
+use mounts::{MountKind, MountOp};
+use namespaces::{NamespacePlan, NamespaceType, SpawnPlan};
+use process::ProcessPlan;
+use rootfs::RootfsPlan;
+use std::ffi::CString;
+use std::path::Path;
+use sysctl::Sysctl;
+
+/// What the command line says about a new container.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// Absolute path of the bundle.
+    pub bundle: &'a Path,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+    /// A new session keyring is made.
+    pub keyring: bool,
+    /// cgroup failures are tolerated as far as nothing was asked for.
+    pub rootless: bool,
+}
+
+/// Facts of the host that decisions depend on.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// cgroup hierarchies.
+    pub layout: Layout,
+    /// Highest capability of the kernel.
+    pub last_capability: u32,
+    /// The runtime itself runs in a user namespace.
+    pub in_user_namespace: bool,
+}
+
+/// Everything init and the runtime will do.
+#[derive(Debug, Clone)]
+pub struct Plan<'a> {
+    /// The container's id.
+    pub id: String,
+    /// Namespaces to make and join.
+    pub namespaces: NamespacePlan,
+    /// Who makes and joins them.
+    pub spawn: SpawnPlan,
+    /// The root file system.
+    pub rootfs: RootfsPlan,
+    /// Mounts in order.
+    pub mounts: Vec<MountOp>,
+    /// What a mount of type cgroup shows.
+    pub cgroup_mount: CgroupMount,
+    /// Device nodes; none when the configuration binds the host's /dev.
+    pub devices: Option<Vec<DeviceOp>>,
+    /// Devices are bound from the host instead of being made.
+    pub bind_devices: bool,
+    /// Paths to hide.
+    pub masked_paths: Vec<CString>,
+    /// Paths to make read-only.
+    pub readonly_paths: Vec<CString>,
+    /// Option for the tmpfs over masked directories, with SELinux.
+    pub tmpfs_label: Option<CString>,
+    /// Host name in the UTS namespace.
+    pub hostname: Option<String>,
+    /// Domain name in the UTS namespace.
+    pub domainname: Option<String>,
+    /// Kernel parameters.
+    pub sysctls: Vec<Sysctl>,
+    /// Name of the session keyring, if one is made.
+    pub keyring: Option<CString>,
+    /// The program.
+    pub process: ProcessPlan,
+    /// Who it is.
+    pub identity: Identity,
+    /// Control groups.
+    pub cgroup: cgroup::CgroupPlan,
+    /// System call filter.
+    pub seccomp: Option<seccomp::FilterPlan<'a>>,
+    /// Network devices to move in.
+    pub net_devices: Vec<netdev::Device>,
+    /// Hooks, as configured.
+    pub hooks: Hooks,
+    /// For the log.
+    pub warnings: Vec<String>,
+}
+
+impl<'a> Plan<'a> {
+    /// Plans a container; all problems of its configuration at once.
+    ///
+    /// # Errors
+    /// At least one problem.
+    pub fn new(spec: &'a Spec, options: &Options<'_>, host: &Host) -> Result<Self, Vec<Problem>> {
+        let mut problems = crate::spec::check::check(spec);
+        let (Some(process), Some(linux)) = (&spec.process, &spec.linux) else {
+            let missing = if spec.process.is_none() { "process" } else { "linux" };
+            if problems.is_empty() {
+                problems
+                    .push(Problem::new(missing, format!("{missing} property must not be empty")));
+            }
+            return Err(problems);
+        };
+        let namespaces = NamespacePlan::new(linux, &mut problems);
+        let own_mounts = namespaces.has(NamespaceType::Mount);
+        let has_user = namespaces.has(NamespaceType::User);
+        let context = mounts::Context {
+            bundle: options.bundle,
+            mount_label: &linux.mount_label,
+            has_user_namespace: has_user,
+        };
+        let mounts = mounts::plan(&spec.mounts, &context, &mut problems);
+        let dev_is_bound = mounts.iter().any(|op| {
+            op.destination.as_c_str() == c"/dev" && matches!(op.kind, MountKind::Bind { .. })
+        });
+        let devices = devices::plan(&linux.devices, &mut problems);
+        let rootfs =
+            rootfs::plan(spec, options.bundle, own_mounts, options.no_pivot, &mut problems);
+        let process_plan = take(process::plan(process, Some(linux)), &mut problems);
+        let identity = take(identity::plan(process, host.last_capability), &mut problems);
+        let seccomp = linux.seccomp.as_ref().map(seccomp::plan).transpose();
+        let seccomp = take(seccomp, &mut problems);
+        let net_devices = take(netdev::plan(&linux.net_devices), &mut problems);
+        let request = cgroup::Request {
+            cgroups_path: &linux.cgroups_path,
+            id: options.id,
+            resources: linux.resources.as_ref(),
+            devices: &linux.devices,
+            rootless: options.rootless,
+            owner: None,
+        };
+        let cgroup = take(cgroup::plan(&host.layout, &request), &mut problems);
+        let (Some(process), Some(identity), Some(seccomp), Some(cgroup), Some(net_devices)) =
+            (process_plan, identity, seccomp, cgroup, net_devices)
+        else {
+            return Err(problems);
+        };
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut warnings: Vec<String> =
+            crate::spec::check::warnings(spec).iter().map(ToString::to_string).collect();
+        warnings.extend(identity.warnings.iter().cloned());
+        warnings.extend(cgroup.warnings.iter().cloned());
+        let own_cgroups = namespaces.has(NamespaceType::Cgroup);
+        Ok(Self {
+            id: options.id.to_owned(),
+            spawn: SpawnPlan::new(&namespaces),
+            rootfs,
+            cgroup_mount: cgroup_mount::plan(&host.layout, &cgroup.paths(), own_cgroups),
+            mounts,
+            devices: (!dev_is_bound).then_some(devices),
+            bind_devices: has_user || host.in_user_namespace,
+            masked_paths: paths(&linux.masked_paths),
+            readonly_paths: paths(&linux.readonly_paths),
+            tmpfs_label: label(&linux.mount_label),
+            hostname: some(&spec.hostname),
+            domainname: some(&spec.domainname),
+            sysctls: sysctl::plan(&linux.sysctl),
+            keyring: options
+                .keyring
+                .then(|| CString::new(format!("_ses.{}", options.id)).unwrap_or_default()),
+            process,
+            identity,
+            cgroup,
+            seccomp,
+            net_devices,
+            hooks: spec.hooks.clone().unwrap_or_default(),
+            namespaces,
+            warnings,
+        })
+    }
+}
+
+fn take<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(found) => {
+            // Some checks are shared with spec::check; each problem is told once.
+            problems.extend(
+                found.into_iter().filter(|problem| !problems.contains(problem)).collect::<Vec<_>>(),
+            );
+            None
+        }
+    }
+}
+
+/// Absolute and free of NUL bytes: spec::check has seen to that.
+fn paths(list: &[String]) -> Vec<CString> {
+    list.iter().filter_map(|path| CString::new(mounts::clean(path)).ok()).collect()
+}
+
+fn label(label: &str) -> Option<CString> {
+    (!label.is_empty()).then(|| CString::new(format!("context=\"{label}\"")).unwrap_or_default())
+}
+
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}

@@ -56,6 +56,16 @@ pub struct Linux {
     pub time_offsets: BTreeMap<String, TimeOffset>,
 }
 
+impl Linux {
+    /// The user and group that root of the container is outside of its user namespace.
+    pub fn root_ids(&self) -> (u32, u32) {
+        let first = |maps: &[IdMapping]| {
+            maps.iter().find(|map| map.container_id == 0).map_or(0, |map| map.host_id)
+        };
+        (first(&self.uid_mappings), first(&self.gid_mappings))
+    }
+}
+
 /// One entry of `linux.namespaces`.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default)]

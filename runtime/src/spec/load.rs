@@ -1,1 +1,123 @@
-//! (skeleton)
+//! Opening a bundle (runtime-spec bundle.md) and reading the JSON in it.
+//!
+//! A bundle may come from someone hostile: only a regular file is read, and no more of it than a
+//! configuration can be.
+
+use super::{Process, Spec};
+use crate::error::{At, Error, Result};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat, readlink};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use serde::de::DeserializeOwned;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// The largest configuration that is read. Docker's are 20 KiB; seccomp profiles and thousands of
+/// mounts come to a few MiB.
+const MOST: u64 = 16 << 20;
+
+const CONFIG: &str = "config.json";
+
+/// A bundle and its configuration.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The bundle's directory, absolute, links resolved.
+    pub path: PathBuf,
+    /// What config.json says.
+    pub spec: Spec,
+    /// config.json as it was read.
+    pub raw: Vec<u8>,
+}
+
+impl Bundle {
+    /// Opens the bundle in `dir` and parses its configuration; [`super::check`] judges it.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = open(dir, flags, Mode::empty()).at(|| format!("bundle {dir:?}"))?;
+        // proc(5): the kernel's own name of the directory, so that a later change of a link in the
+        // given path doesn't make it another bundle.
+        let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        let path = PathBuf::from(readlink(link.as_str()).at(|| format!("readlink {link:?}"))?);
+        let raw = match openat(&fd, CONFIG, reading(), Mode::empty()) {
+            Ok(file) => read(file).at(|| CONFIG)?,
+            Err(Errno::ENOENT) => {
+                let message = format!("JSON specification file {CONFIG} not found");
+                return Err(Error::config(message)).at(|| format!("bundle {path:?}"));
+            }
+            Err(errno) => return Err(errno).at(|| format!("open {:?}", path.join(CONFIG))),
+        };
+        Self::from_raw(path, raw)
+    }
+
+    /// The bundle at `path` with a configuration that has been read already.
+    pub fn from_raw(path: PathBuf, raw: Vec<u8>) -> Result<Self> {
+        let spec = parse(&raw).at(|| CONFIG)?;
+        Ok(Self { path, spec, raw })
+    }
+}
+
+/// Reads a process object from a file, for `exec --process`.
+pub fn load_process(path: &Path) -> Result<Process> {
+    let file = open(path, reading(), Mode::empty()).at(|| format!("open {path:?}"))?;
+    read(file).and_then(|raw| parse(&raw)).at(|| format!("{}", path.display()))
+}
+
+/// O_NONBLOCK keeps the opening of a fifo from waiting for its writer (open(2)).
+fn reading() -> OFlag {
+    OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC
+}
+
+/// The bytes of a regular file.
+fn read(file: OwnedFd) -> Result<Vec<u8>> {
+    let stat = fstat(&file).at(|| "fstat")?;
+    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+        return Err(Error::config("not a regular file"));
+    }
+    let size = u64::try_from(stat.st_size).unwrap_or(0);
+    let too_big = || Error::config(format!("larger than {} MiB", MOST >> 20));
+    if size > MOST {
+        return Err(too_big());
+    }
+    // One byte more than the size, so that the read that fills the buffer also finds the end.
+    let mut raw = Vec::with_capacity(usize::try_from(size + 1).map_err(|_| too_big())?);
+    // The file may grow meanwhile.
+    File::from(file).take(MOST + 1).read_to_end(&mut raw).at(|| "read")?;
+    if raw.len() as u64 > MOST {
+        return Err(too_big());
+    }
+    Ok(raw)
+}
+
+/// Parses one JSON object and nothing after it.
+pub fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T> {
+    if raw.starts_with(b"\xef\xbb\xbf") {
+        return Err(Error::config("begins with a byte order mark, which JSON must not (RFC 8259)"));
+    }
+    match raw.trim_ascii() {
+        b"" | b"null" => return Err(Error::config("config cannot be null")),
+        [b'{', ..] => {}
+        _ => return Err(Error::config("not a JSON object")),
+    }
+    serde_json::from_slice(raw).map_err(|error| explain::<T>(raw, &error))
+}
+
+/// Names the property at which parsing failed. Parsing again while keeping track is slower by half,
+/// so only broken input pays for it.
+fn explain<T: DeserializeOwned>(raw: &[u8], error: &serde_json::Error) -> Error {
+    let mut deserializer = serde_json::Deserializer::from_slice(raw);
+    let Err(tracked) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
+        return Error::config(error.to_string());
+    };
+    let path = tracked.path().to_string();
+    // A `?` stands for a key that was not read to its end, a `.` for the whole.
+    match path.trim_end_matches(['?', '.']) {
+        "" => Error::config(error.to_string()),
+        path => Error::config(format!("{path}: {}", tracked.inner())),
+    }
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

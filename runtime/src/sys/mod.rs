@@ -3,6 +3,15 @@
 //! Each function wraps one system call: typed in, `OwnedFd` or `Errno` out, no policy.
 
 pub mod bpf;
+pub mod cap;
+pub mod child;
+pub mod clone;
+pub mod exec;
+pub mod fd;
+pub mod mount;
 pub mod netlink;
+pub mod process;
 pub mod sched;
 pub mod seccomp;
+pub mod tty;
+pub mod uts;

@@ -1,0 +1,286 @@
+//! Making the directories of a container, setting its limits, and undoing that.
+
+use super::file::{forbidden, open_write, read_optional, write_open, write_raw};
+use super::{Cgroup, Place, attach, cpuset};
+use crate::error::{At, Error, Kind, Result};
+use crate::plan::cgroup::{CgroupPlan, Devices, Directory};
+use nix::errno::Errno;
+use nix::unistd::{Uid, chown};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+/// How often a parent may vanish while a directory is made in it: another container that shares
+/// the parent can be undone at the same time.
+const ATTEMPTS: usize = 8;
+
+/// The files that a user needs for a cgroup of his own, where the kernel does not tell
+/// (/sys/kernel/cgroup/delegate, since Linux 4.15).
+const DELEGATE: &str = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n";
+
+impl Cgroup {
+    /// Makes what `plan` says and sets its limits. On failure nothing that was not there before is
+    /// left.
+    ///
+    /// A directory that exists already is taken over if it has no processes and is not frozen.
+    pub fn create(plan: &CgroupPlan) -> Result<Self> {
+        let mut cgroup = Self { places: Vec::new(), made: Vec::new(), program: None };
+        match cgroup.establish(plan) {
+            Ok(()) => Ok(cgroup),
+            Err(error) => {
+                // The first failure is the one to tell.
+                let _ = cgroup.undo();
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes what [`Cgroup::create`] made, and nothing else.
+    pub fn undo(self) -> Result<()> {
+        if let (Some(program), Some(path)) = (&self.program, self.unified()) {
+            attach::detach(path, program)?;
+        }
+        let mut result = Ok(());
+        for path in self.made.iter().rev() {
+            let removed = if self.places.iter().any(|place| place.path == *path) {
+                self.remove(path)
+            } else {
+                // A parent: somebody else may use it by now.
+                match nix::unistd::unlinkat(
+                    nix::fcntl::AT_FDCWD,
+                    path,
+                    nix::unistd::UnlinkatFlags::RemoveDir,
+                ) {
+                    Err(Errno::EBUSY | Errno::ENOTEMPTY | Errno::ENOENT) => Ok(()),
+                    other => other.at(|| format!("rmdir {path:?}")),
+                }
+            };
+            result = result.and(removed);
+        }
+        result
+    }
+
+    fn establish(&mut self, plan: &CgroupPlan) -> Result<()> {
+        for directory in &plan.directories {
+            match self.make(directory) {
+                Ok(()) => {}
+                Err(error) if tolerated(plan, &error) => {
+                    self.places.retain(|place| place.path != directory.path);
+                    if directory.unified && !plan.writes.is_empty() {
+                        return Err(error).at(|| {
+                            "rootless needs no limits + no cgrouppath when no permission is \
+                             granted for cgroups"
+                        });
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if self.places.is_empty() {
+            return match plan.writes.first() {
+                Some(write) => Err(unplaced(&write.controller)),
+                None => Ok(()),
+            };
+        }
+        if let Some(directory) = plan.directories.first().filter(|_| self.is_v2()) {
+            self.enable_controllers(directory, plan)?;
+        }
+        self.write_limits(plan)?;
+        match self.limit_devices(plan) {
+            // A user namespace can neither write device rules nor make devices.
+            Err(error) if plan.rootless && is_forbidden(&error) => {}
+            other => other?,
+        }
+        match (plan.owner, self.unified()) {
+            (Some(owner), Some(path)) => delegate(path, owner),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes one directory.
+    fn make(&mut self, directory: &Directory) -> Result<()> {
+        let path = &directory.path;
+        let new = self.make_all(path, &directory.mount)?;
+        self.places.push(Place {
+            controllers: directory.controllers.clone(),
+            path: path.clone(),
+            unified: directory.unified,
+        });
+        let has = |name: &str| directory.controllers.iter().any(|controller| controller == name);
+        if !new {
+            let alone = directory.unified && self.is_v2();
+            if has("devices") || alone {
+                refuse_processes(path)?;
+            }
+            if (has("freezer") || alone) && self.is_frozen()? {
+                return Err(Error::new(Kind::State, "container's cgroup unexpectedly frozen"));
+            }
+        }
+        if has("cpuset") { cpuset::inherit(path, &directory.mount) } else { Ok(()) }
+    }
+
+    /// Makes `path` and its parents up to `mount`; whether `path` is new.
+    fn make_all(&mut self, path: &Path, mount: &Path) -> Result<bool> {
+        let mut builder = DirBuilder::new();
+        builder.mode(0o755);
+        for _ in 0..ATTEMPTS {
+            match builder.create(path) {
+                Ok(()) => {
+                    self.made.push(path.to_owned());
+                    return Ok(true);
+                }
+                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => return Ok(false),
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) && path != mount => {
+                    if let Some(parent) = path.parent() {
+                        self.make_all(parent, mount)?;
+                    }
+                }
+                Err(error) => return Err(error).at(|| format!("mkdir {path:?}")),
+            }
+        }
+        Err(Errno::ENOENT).at(|| format!("mkdir {path:?}"))
+    }
+
+    /// Sees to it that the v2 directory has all the controllers of the mount point, as far as the
+    /// levels between let through.
+    fn enable_controllers(&self, directory: &Directory, plan: &CgroupPlan) -> Result<()> {
+        let read = |path: &Path| {
+            let text = read_optional(path, "cgroup.controllers");
+            text.map(|text| text.unwrap_or_default())
+        };
+        let wanted = read(&directory.mount)?;
+        let lacking = || -> Result<bool> {
+            let has = read(&directory.path)?;
+            Ok(wanted.split_whitespace().any(|name| has.split_whitespace().all(|own| own != name)))
+        };
+        if !lacking()? {
+            return Ok(());
+        }
+        let parents: Vec<&Path> = directory
+            .path
+            .ancestors()
+            .skip(1)
+            .take_while(|path| path.starts_with(&directory.mount))
+            .collect();
+        let all: Vec<String> = wanted.split_whitespace().map(|name| format!("+{name}")).collect();
+        for parent in parents.into_iter().rev() {
+            // One write for all; where one of them is refused, as many as possible. A controller
+            // that is missing in the end is reported by the limit that needs it.
+            if write_raw(parent, "cgroup.subtree_control", &all.join(" ")).is_err() {
+                for name in &all {
+                    let _ = write_raw(parent, "cgroup.subtree_control", name);
+                }
+            }
+        }
+        if lacking()? { check_type(&directory.path, plan) } else { Ok(()) }
+    }
+
+    /// Sets the limits.
+    fn write_limits(&self, plan: &CgroupPlan) -> Result<()> {
+        if let (Some(check), false) = (plan.check_usage, self.made.is_empty()) {
+            self.check_usage(check)?;
+        }
+        self.write_all(&plan.writes)
+    }
+
+    /// Sets the device rules.
+    fn limit_devices(&mut self, plan: &CgroupPlan) -> Result<()> {
+        match &plan.devices {
+            Devices::V2(rules) => {
+                let Some(path) = self.unified() else { return Ok(()) };
+                let path = path.to_owned();
+                let new = self.made.contains(&path);
+                let program = attach::attach(&path, rules, new)?;
+                self.program = (!new).then_some(program);
+                Ok(())
+            }
+            Devices::V1(whitelist) => {
+                let Some(path) = self.place("devices") else { return Ok(()) };
+                let new = self.made.iter().any(|made| made == path);
+                let current = if new { None } else { read_optional(path, "devices.list")? };
+                let current = current.as_deref().and_then(super::devices::Whitelist::parse);
+                write_entries(path, &whitelist.entries(current.as_ref()))
+            }
+        }
+    }
+}
+
+/// Writes `entries` in order; each of the two files is opened once at most.
+fn write_entries(path: &Path, entries: &[super::devices::Entry]) -> Result<()> {
+    let (mut allow, mut deny) = (None, None);
+    for entry in entries {
+        let (name, open) =
+            if entry.allow { ("devices.allow", &mut allow) } else { ("devices.deny", &mut deny) };
+        let file = match open {
+            Some(file) => file,
+            none => {
+                none.insert(open_write(path, name).at(|| format!("open {:?}", path.join(name)))?)
+            }
+        };
+        write_open(file, &entry.value)
+            .at(|| format!("write {:?} to {:?}", entry.value, path.join(name)))?;
+    }
+    Ok(())
+}
+
+/// Whether a directory that can't be made is left out.
+fn tolerated(plan: &CgroupPlan, error: &Error) -> bool {
+    plan.rootless && !plan.path_given && is_forbidden(error)
+}
+
+/// Whether the kernel refused for want of a permission.
+fn is_forbidden(error: &Error) -> bool {
+    error.errno().is_some_and(|errno| forbidden(&errno.into()))
+}
+
+/// The directory of a controller a limit needs was left out.
+pub(super) fn unplaced(controller: &str) -> Error {
+    Error::unsupported(format!(
+        "cannot set {controller} limit: container could not join or create cgroup"
+    ))
+}
+
+/// Processes that are there already would be limited, frozen and killed with the container's.
+fn refuse_processes(path: &Path) -> Result<()> {
+    match super::walk::pids(path, true)?.len() {
+        0 => Ok(()),
+        count => Err(Error::new(
+            Kind::State,
+            format!("container's cgroup is not empty: {count} process(es) found"),
+        )),
+    }
+}
+
+/// Below a cgroup with processes or threaded ones only some controllers work (kernel
+/// documentation, admin-guide/cgroup-v2, "Threads").
+fn check_type(path: &Path, plan: &CgroupPlan) -> Result<()> {
+    let kind = read_optional(path, "cgroup.type")?.unwrap_or_default();
+    let kind = kind.trim_end();
+    let threaded = ["cpu", "cpuset", "pids", "perf_event"];
+    let domain = plan.writes.iter().any(|write| !threaded.contains(&write.controller.as_ref()));
+    match kind {
+        "domain invalid" | "domain threaded" | "threaded" if domain => {
+            Err(Error::unsupported(format!(
+                "cannot enter cgroupv2 {path:?} with domain controllers -- it is in {kind} mode"
+            )))
+        }
+        // It can be made usable for the other controllers.
+        "domain invalid" => super::file::write(path, "cgroup.type", "threaded"),
+        _ => Ok(()),
+    }
+}
+
+/// Gives the directory at `path` to the user `owner` (runtime-spec, "Cgroup ownership").
+fn delegate(path: &Path, owner: u32) -> Result<()> {
+    let owner = Some(Uid::from_raw(owner));
+    chown(path, owner, None).at(|| format!("chown {path:?}"))?;
+    let files = std::fs::read_to_string("/sys/kernel/cgroup/delegate");
+    for file in files.as_deref().unwrap_or(DELEGATE).lines() {
+        let file = path.join(file);
+        match chown(&file, owner, None) {
+            Err(Errno::ENOENT) => {}
+            other => other.at(|| format!("chown {file:?}"))?,
+        }
+    }
+    Ok(())
+}

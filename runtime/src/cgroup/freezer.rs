@@ -1,0 +1,103 @@
+//! Freezing and thawing.
+
+use super::file::{read_optional, write, write_raw};
+use super::{Cgroup, wait};
+use crate::error::{Error, Kind, Result};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a v2 cgroup may take to freeze.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// How often the freezer of cgroup v1 is asked. It is known to miss processes that are just being
+/// forked; asking again catches them, thawing for a moment helps where that goes on.
+const ATTEMPTS: u32 = 1000;
+
+/// How long a v1 cgroup may be between states when it is only looked at, in milliseconds.
+const SETTLING: u32 = 1000;
+
+impl Cgroup {
+    /// Stops all processes of the cgroup and its descendants, and returns when they are stopped.
+    pub fn freeze(&self) -> Result<()> {
+        if self.is_v2() {
+            return self.unified().map_or_else(|| Err(no_freezer()), freeze_v2);
+        }
+        let path = self.place("freezer").ok_or_else(no_freezer)?;
+        freeze_v1(path).inspect_err(|_| {
+            // A half-frozen cgroup can neither work nor be killed.
+            let _ = write_raw(path, "freezer.state", "THAWED");
+        })
+    }
+
+    /// Lets the processes go on.
+    pub fn thaw(&self) -> Result<()> {
+        if self.is_v2() {
+            return self.unified().map_or(Ok(()), |path| write(path, "cgroup.freeze", "0"));
+        }
+        let path = self.place("freezer").ok_or_else(no_freezer)?;
+        write(path, "freezer.state", "THAWED")
+    }
+
+    /// Whether the cgroup itself, not an ancestor, is frozen; false for one that is gone.
+    pub fn is_frozen(&self) -> Result<bool> {
+        if self.is_v2() {
+            let Some(path) = self.unified() else { return Ok(false) };
+            let state = read_optional(path, "cgroup.freeze")?;
+            return Ok(state.is_some_and(|state| state.trim_end() == "1"));
+        }
+        self.place("freezer").map_or(Ok(false), is_frozen_v1)
+    }
+}
+
+fn no_freezer() -> Error {
+    Error::unsupported("the container has no freezer cgroup")
+}
+
+fn freeze_v2(path: &Path) -> Result<()> {
+    write(path, "cgroup.freeze", "1")?;
+    if wait::for_event(path, "frozen 1", LIMIT)? {
+        return Ok(());
+    }
+    write(path, "cgroup.freeze", "0")?;
+    Err(Error::new(Kind::State, format!("unable to freeze {path:?} within {}s", LIMIT.as_secs())))
+}
+
+fn freeze_v1(path: &Path) -> Result<()> {
+    for attempt in 1..=ATTEMPTS {
+        if attempt % 50 == 0 {
+            write(path, "freezer.state", "THAWED")?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        write(path, "freezer.state", "FROZEN")?;
+        if attempt % 25 == 0 {
+            std::thread::sleep(Duration::from_micros(10));
+        }
+        match read_optional(path, "freezer.state")?.as_deref().map(str::trim_end) {
+            Some("FROZEN") => return Ok(()),
+            Some("FREEZING") => {}
+            other => return Err(unexpected(path, other)),
+        }
+    }
+    Err(Error::new(Kind::State, format!("unable to freeze {path:?}")))
+}
+
+fn is_frozen_v1(path: &Path) -> Result<bool> {
+    for _ in 0..SETTLING {
+        match read_optional(path, "freezer.state")?.as_deref().map(str::trim_end) {
+            None | Some("THAWED") => return Ok(false),
+            // Frozen by an ancestor is not this container's doing.
+            Some("FROZEN") => {
+                let own = read_optional(path, "freezer.self_freezing")?;
+                return Ok(own.is_none_or(|own| own.trim_end() == "1"));
+            }
+            Some("FREEZING") => std::thread::sleep(Duration::from_millis(1)),
+            other => return Err(unexpected(path, other)),
+        }
+    }
+    Err(Error::new(Kind::State, format!("{path:?} stays in state FREEZING")))
+}
+
+fn unexpected(path: &Path, state: Option<&str>) -> Error {
+    let state = state.unwrap_or("(gone)");
+    super::file::malformed(path, "freezer.state", state)
+}

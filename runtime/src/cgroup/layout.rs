@@ -1,0 +1,313 @@
+//! How this host's control groups are arranged: cgroup v2, or v1 hierarchies (with or without the
+//! unified one beside them).
+
+use crate::error::{At, Error, Result};
+use nix::errno::Errno;
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Where control groups are mounted on every host that follows the file hierarchy of systemd.
+const ROOT: &str = "/sys/fs/cgroup";
+
+/// The v1 controllers a container is put under; other named hierarchies belong to somebody else.
+const KNOWN_V1: [&str; 15] = [
+    "cpuset",
+    "devices",
+    "memory",
+    "cpu",
+    "cpuacct",
+    "pids",
+    "blkio",
+    "hugetlb",
+    "net_cls",
+    "net_prio",
+    "perf_event",
+    "freezer",
+    "rdma",
+    "misc",
+    "name=systemd",
+];
+
+/// The arrangement of the host's control groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layout {
+    /// cgroup v2 alone.
+    V2(Unified),
+    /// cgroup v1, pure or hybrid.
+    V1 {
+        /// The mounted hierarchies that have a known controller, in the order of
+        /// /proc/self/cgroup.
+        hierarchies: Vec<Hierarchy>,
+        /// The unified hierarchy of a hybrid host: its mount point.
+        unified: Option<PathBuf>,
+    },
+}
+
+/// The cgroup v2 hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unified {
+    /// Mount point.
+    pub root: PathBuf,
+    /// Controllers available at the mount point.
+    pub controllers: Vec<String>,
+    /// This process' own cgroup below the mount point; absent when it was not asked for.
+    pub own_path: Option<String>,
+}
+
+/// One cgroup v1 hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// Its controllers; `name=systemd` for the named one.
+    pub controllers: Vec<String>,
+    /// Mount point.
+    pub mount: PathBuf,
+    /// This process' own cgroup below the mount point.
+    pub own_path: String,
+}
+
+impl Layout {
+    /// A cgroup v2 host with these controllers.
+    pub fn v2(root: impl Into<PathBuf>, controllers: &[&str], own_path: Option<&str>) -> Self {
+        Self::V2(Unified {
+            root: root.into(),
+            controllers: controllers.iter().map(|&name| name.to_owned()).collect(),
+            own_path: own_path.map(str::to_owned),
+        })
+    }
+
+    /// A cgroup v1 host with one hierarchy for each entry of `hierarchies`, which are controllers
+    /// joined by commas, each mounted below `root` by that name.
+    pub fn v1(root: impl AsRef<Path>, hierarchies: &[&str], hybrid: bool) -> Self {
+        let root = root.as_ref();
+        let hierarchy = |list: &&str| Hierarchy {
+            controllers: list.split(',').map(str::to_owned).collect(),
+            mount: root.join(list.trim_start_matches("name=")),
+            own_path: "/".to_owned(),
+        };
+        Self::V1 {
+            hierarchies: hierarchies.iter().map(hierarchy).collect(),
+            unified: hybrid.then(|| root.join("unified")),
+        }
+    }
+
+    /// Looks at this host. `own_path` says whether this process' own cgroups matter, which they do
+    /// for a cgroupsPath that is not absolute; otherwise they are not looked for.
+    ///
+    /// On cgroup v2 this is one statfs(2) and one file read, on v1 one file read and one statfs(2)
+    /// for each hierarchy; the mount table is read only if a hierarchy is not at its usual place.
+    pub fn detect(own_path: bool) -> Result<Self> {
+        let root = Path::new(ROOT);
+        if filesystem(root) == Some(CGROUP2_SUPER_MAGIC) {
+            return detect_v2(root, own_path);
+        }
+        let own = read_proc("/proc/self/cgroup")?;
+        let mut mounts = Mounts::Unread;
+        let mut hierarchies = Vec::new();
+        let mut unified = None;
+        for (controllers, path) in membership(&own) {
+            if controllers.is_empty() {
+                // The unified hierarchy: always at this name on hybrid hosts.
+                let mount = root.join("unified");
+                unified = (filesystem(&mount) == Some(CGROUP2_SUPER_MAGIC)).then_some(mount);
+                continue;
+            }
+            let known: Vec<String> = controllers
+                .split(',')
+                .filter(|name| KNOWN_V1.contains(name))
+                .map(str::to_owned)
+                .collect();
+            if known.is_empty() {
+                continue;
+            }
+            if let Some((mount, own_path)) = locate(root, controllers, path, own_path, &mut mounts)?
+            {
+                hierarchies.push(Hierarchy { controllers: known, mount, own_path });
+            }
+        }
+        if hierarchies.is_empty() {
+            return Err(Error::unsupported("no cgroup mount found"));
+        }
+        Ok(Self::V1 { hierarchies, unified })
+    }
+}
+
+/// cgroup v2 mounted at `root`.
+fn detect_v2(root: &Path, own_path: bool) -> Result<Layout> {
+    let file = root.join("cgroup.controllers");
+    let controllers = std::fs::read_to_string(&file).at(|| format!("read {file:?}"))?;
+    let own_path = match own_path {
+        false => None,
+        true => {
+            let own = read_proc("/proc/self/cgroup")?;
+            let unified = membership(&own).find(|(controllers, _)| controllers.is_empty());
+            Some(unified.map_or("/", |(_, path)| path).to_owned())
+        }
+    };
+    Ok(Layout::V2(Unified {
+        root: root.to_owned(),
+        controllers: controllers.split_ascii_whitespace().map(str::to_owned).collect(),
+        own_path,
+    }))
+}
+
+/// The mount point of the hierarchy of `controllers` and this process' own cgroup below it.
+fn locate(
+    root: &Path,
+    controllers: &str,
+    own: &str,
+    own_matters: bool,
+    mounts: &mut Mounts,
+) -> Result<Option<(PathBuf, String)>> {
+    let below = |mount: &Path| mount.join(own.trim_start_matches('/'));
+    // Controllers mounted together have one directory named after all of them, and a link each.
+    let name = controllers.trim_start_matches("name=");
+    let first = name.split(',').next().unwrap_or(name);
+    for name in [name, first] {
+        let mount = root.join(name);
+        // One look tells both that the hierarchy is mounted and that the own cgroup is visible in
+        // it. In a container without a cgroup namespace it isn't: the path is the host's.
+        let probe = if own_matters { below(&mount) } else { mount.clone() };
+        if filesystem(&probe) == Some(CGROUP_SUPER_MAGIC) {
+            return Ok(Some((mount, own.to_owned())));
+        }
+        if name == first {
+            break;
+        }
+    }
+    Ok(mounts.read()?.iter().find(|mount| mount.has(controllers)).map(|mount| {
+        let own = own.strip_prefix(mount.root.trim_end_matches('/')).unwrap_or("/");
+        (mount.point.clone(), if own.is_empty() { "/" } else { own }.to_owned())
+    }))
+}
+
+/// The host's cgroup v1 mounts, read when first needed.
+enum Mounts {
+    Unread,
+    Read(Vec<Mount>),
+}
+
+/// One cgroup v1 mount.
+struct Mount {
+    point: PathBuf,
+    root: String,
+    options: Vec<String>,
+}
+
+impl Mount {
+    /// Whether this is the hierarchy of the comma-separated `controllers`.
+    fn has(&self, controllers: &str) -> bool {
+        controllers.split(',').all(|name| self.options.iter().any(|option| option == name))
+    }
+}
+
+impl Mounts {
+    fn read(&mut self) -> Result<&[Mount]> {
+        if let Self::Unread = self {
+            let table = procfs::process::Process::myself()
+                .and_then(|process| process.mountinfo())
+                .map_err(|error| Error::unsupported(error.to_string()))
+                .at(|| "read /proc/self/mountinfo")?;
+            let mounts = table.into_iter().filter(|mount| mount.fs_type == "cgroup");
+            *self = Self::Read(
+                mounts
+                    .map(|mount| Mount {
+                        point: mount.mount_point,
+                        root: mount.root,
+                        options: options(mount.super_options),
+                    })
+                    .collect(),
+            );
+        }
+        match self {
+            Self::Unread => Ok(&[]),
+            Self::Read(mounts) => Ok(mounts),
+        }
+    }
+}
+
+/// Mount options as they were written.
+fn options(parsed: std::collections::HashMap<String, Option<String>>) -> Vec<String> {
+    parsed
+        .into_iter()
+        .map(|(name, value)| match value {
+            Some(value) => format!("{name}={value}"),
+            None => name,
+        })
+        .collect()
+}
+
+/// The lines of /proc/PID/cgroup (cgroups(7)) as controllers and path.
+pub(super) fn membership(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        rest.split_once(':')
+    })
+}
+
+/// The type of the filesystem `path` is on; nothing if there is no such path.
+fn filesystem(path: &Path) -> Option<FsType> {
+    statfs(path).ok().map(|stat| stat.filesystem_type())
+}
+
+/// A small file of /proc. Such a file is produced whole by one read, so a read that did not fill
+/// the buffer was the last.
+pub(super) fn read_proc(path: &str) -> Result<String> {
+    let mut file = File::open(path).at(|| format!("open {path:?}"))?;
+    let mut bytes = vec![0; 4096];
+    let mut length = 0;
+    loop {
+        let free = bytes.get_mut(length..).unwrap_or_default();
+        let capacity = free.len();
+        let count = file.read(free).at(|| format!("read {path:?}"))?;
+        length += count;
+        if count < capacity {
+            break;
+        }
+        bytes.resize(length + 4096, 0);
+    }
+    bytes.truncate(length);
+    String::from_utf8(bytes).map_err(|_| Errno::EILSEQ).at(|| format!("read {path:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn membership_splits_at_the_first_two_colons() {
+        let text = "9:name=systemd:/\n4:cpu,cpuacct:/a:b\n0::/user.slice\n";
+        let lines: Vec<_> = membership(text).collect();
+        assert_eq!(lines, [("name=systemd", "/"), ("cpu,cpuacct", "/a:b"), ("", "/user.slice")]);
+    }
+
+    #[test]
+    fn fixtures() {
+        let Layout::V1 { hierarchies, unified } =
+            Layout::v1("/c", &["cpu,cpuacct", "name=systemd"], true)
+        else {
+            unreachable!()
+        };
+        assert_eq!(hierarchies[0].mount, Path::new("/c/cpu,cpuacct"));
+        assert_eq!(hierarchies[1].mount, Path::new("/c/systemd"));
+        assert_eq!(unified.as_deref(), Some(Path::new("/c/unified")));
+    }
+
+    #[test]
+    fn this_host_has_control_groups_where_it_says() {
+        let Ok(layout) = Layout::detect(true) else {
+            eprintln!("skipped: no cgroups on this host");
+            return;
+        };
+        match layout {
+            Layout::V2(unified) => assert!(unified.root.join("cgroup.controllers").exists()),
+            Layout::V1 { hierarchies, .. } => {
+                for hierarchy in hierarchies {
+                    let own = hierarchy.own_path.trim_start_matches('/');
+                    assert!(hierarchy.mount.join(own).join("tasks").exists(), "{hierarchy:?}");
+                }
+            }
+        }
+    }
+}

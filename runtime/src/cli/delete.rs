@@ -1,0 +1,17 @@
+//! `hull delete`.
+
+use super::args::DeleteArgs;
+use super::global::Global;
+use crate::container::{Store, delete, id};
+use crate::error::{Kind, Result};
+use std::process::ExitCode;
+
+/// Carries the command out.
+pub fn run(global: &Global, args: &DeleteArgs) -> Result<ExitCode> {
+    id::check(&args.id)?;
+    match Store::open_for(&global.root, &args.id) {
+        Err(error) if args.force && error.kind() == Kind::NotFound => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error),
+        Ok(store) => delete::delete(&store, &args.id, args.force).map(|()| ExitCode::SUCCESS),
+    }
+}

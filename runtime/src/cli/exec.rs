@@ -1,0 +1,110 @@
+//! `hull exec`.
+
+use super::exec_args::ExecArgs;
+use super::global::Global;
+use super::inherited::Inherited;
+use super::{status, terminal};
+use crate::container::{Container, Store};
+use crate::error::{At, Error, Kind, Result};
+use crate::exec::{self, Request};
+use crate::foreground::{self, Foreground, Signals};
+use crate::spec::config::Capabilities;
+use crate::spec::load::load_process;
+use crate::spec::{Process, load};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+/// Carries the command out; the exit code in the foreground is the program's.
+pub fn run(global: &Global, args: &ExecArgs, inherited: &Inherited) -> Result<ExitCode> {
+    let container = Store::open_for(&global.root, &args.id)?.load(&args.id)?;
+    let mut process = process(&container, args)?;
+    process.env.extend(inherited.environment.iter().cloned());
+    let pid_file =
+        args.pid_file.as_deref().map(std::path::absolute).transpose().at(|| "--pid-file")?;
+    let request = Request {
+        process: &process,
+        cgroup: &args.cgroup,
+        ignore_paused: args.ignore_paused,
+        pid_file: pid_file.as_deref(),
+        pidfd_socket: args.pidfd_socket.as_deref(),
+        console: None,
+        preserved: inherited.count,
+        stdio: None,
+        signals: None,
+    };
+    let socket = args.console_socket.as_deref();
+    if args.detach {
+        let console = terminal::detached(process.terminal, socket)?;
+        exec::exec(&container, &Request { console, ..request })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let attended = terminal::foreground(process.terminal, socket, root_ids(&container)?)?;
+    let signals = Signals::block()?;
+    let (console, stdio, incoming, io) = attended.split();
+    let sandbox =
+        exec::exec(&container, &Request { console, stdio, signals: Some(&signals), ..request })?;
+    terminal::relayed(incoming, io)
+        .and_then(|io| {
+            let process = Foreground { pid: sandbox.pid, pidfd: sandbox.pidfd.as_fd() };
+            foreground::attend(process, &signals, io, None)
+        })
+        .inspect_err(|_| exec::abandon(&sandbox))
+        .map(status)
+}
+
+fn root_ids(container: &Container) -> Result<(u32, u32)> {
+    Ok(container.config()?.spec.linux.map_or((0, 0), |linux| linux.root_ids()))
+}
+
+/// The process object: from `--process`, or the configuration's with the flags applied.
+fn process(container: &Container, args: &ExecArgs) -> Result<Process> {
+    if let Some(path) = &args.process {
+        return load_process(path);
+    }
+    let load::Bundle { spec, .. } = container.config()?;
+    let process = spec
+        .process
+        .ok_or_else(|| Error::new(Kind::Config, "process property must not be empty"))?;
+    Ok(changed(process, args))
+}
+
+/// The flags of the command line over the configured process.
+fn changed(mut process: Process, args: &ExecArgs) -> Process {
+    process.args.clone_from(&args.command);
+    process.terminal = args.tty;
+    process.console_size = None;
+    process.env.extend(args.env.iter().cloned());
+    if let Some(cwd) = &args.cwd {
+        process.cwd.clone_from(cwd);
+    }
+    if let Some((uid, gid)) = args.user {
+        process.user.uid = uid;
+        process.user.gid = gid.unwrap_or(process.user.gid);
+    }
+    process.user.additional_gids.extend(&args.additional_gids);
+    if let Some(profile) = &args.apparmor {
+        process.apparmor_profile.clone_from(profile);
+    }
+    if let Some(label) = &args.process_label {
+        process.selinux_label.clone_from(label);
+    }
+    if args.no_new_privs {
+        process.no_new_privileges = true;
+    }
+    if !args.cap.is_empty() {
+        add_capabilities(process.capabilities.get_or_insert_default(), &args.cap);
+    }
+    process
+}
+
+/// What is added can be used, but is inherited over execve by another user only where the
+/// configuration has inheritable capabilities at all (CVE-2022-29162).
+fn add_capabilities(sets: &mut Capabilities, added: &[String]) {
+    let ambient = !sets.inheritable.is_empty();
+    for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+        set.extend(added.iter().cloned());
+    }
+    if ambient {
+        sets.ambient.extend(added.iter().cloned());
+    }
+}

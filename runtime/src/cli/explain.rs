@@ -1,0 +1,11 @@
+//! `hull explain`.
+
+use super::args::ExplainArgs;
+use super::global::Global;
+use crate::error::{Error, Result};
+use std::process::ExitCode;
+
+/// Carries the command out.
+pub fn run(_global: &Global, _args: &ExplainArgs) -> Result<ExitCode> {
+    Err(Error::unsupported("explain is not part of this build"))
+}

@@ -1,0 +1,101 @@
+//! `delete`: removing what create made, and the poststop hooks.
+
+use super::{Container, Status, Store, kill};
+use crate::error::{At, Error, Kind, Result};
+use crate::{hooks, intel_rdt};
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// How long a killed init may take to die; one in uninterruptible sleep can take for ever.
+const KILL_TIMEOUT_MS: u16 = 10_000;
+
+/// Deletes `id`; with `force` also one that runs, and without an error one that isn't there.
+///
+/// # Errors
+/// A running container without `force`; what can't be removed.
+pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
+    let container = match store.load(id) {
+        Err(error) if force && error.kind() == Kind::NotFound => return store.remove(id),
+        // A state that can't be read names nothing to clean up but the slot itself.
+        Err(error) if force && error.kind() == Kind::Config && super::id::check(id).is_ok() => {
+            crate::log::warn(format_args!("{error}"));
+            return store.remove(id);
+        }
+        other => other?,
+    };
+    let _guard = container.slot.lock()?;
+    match container.status()? {
+        Status::Stopped => {}
+        Status::Created => kill_and_wait(&container)?,
+        _ if force => kill_and_wait(&container)?,
+        status => {
+            return Err(Error::new(
+                Kind::State,
+                format!("cannot delete container {id} that is not stopped: {status}"),
+            ));
+        }
+    }
+    destroy(store, &container)
+}
+
+/// SIGKILL for everything, then waits for init to be gone.
+///
+/// # Errors
+/// When it does not die in time.
+pub fn kill_and_wait(container: &Container) -> Result<()> {
+    let pidfd = container.init_pidfd()?;
+    match kill::kill(container, libc::SIGKILL) {
+        Err(error) if error.kind() == Kind::State => {}
+        other => other?,
+    }
+    pidfd.map_or(Ok(()), |pidfd| wait(&pidfd))
+}
+
+fn wait(pidfd: &OwnedFd) -> Result<()> {
+    loop {
+        let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::from(KILL_TIMEOUT_MS)) {
+            Ok(0) => {
+                return Err(Error::new(Kind::State, "container init still running after SIGKILL"));
+            }
+            Ok(_) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno).at(|| "poll(pidfd)"),
+        }
+    }
+}
+
+/// Removes everything of a container whose init is gone (runtime.md "Delete").
+///
+/// # Errors
+/// The slot stays while something else could not be removed, so that a second delete finds it.
+pub fn destroy(store: &Store, container: &Container) -> Result<()> {
+    let state = &container.state;
+    let hooks = container.config().ok().and_then(|bundle| bundle.spec.hooks);
+    // Without a pid namespace, processes that init left behind go with the container.
+    if !state.own_pid_namespace {
+        container.cgroup()?.kill_all().at(|| "killing all processes of the container")?;
+    }
+    container.cgroup()?.destroy().at(|| "removing the container's cgroup")?;
+    if let Some(rdt) = &state.intel_rdt {
+        intel_rdt::destroy(rdt).at(|| "removing the container's resctrl group")?;
+    }
+    store.remove(&state.id)?;
+    match hooks {
+        // A failing poststop hook is logged, and the rest go on (runtime.md "Lifecycle").
+        Some(hooks) => {
+            let json = state.oci_json(Status::Stopped, 0);
+            for (index, hook) in hooks.poststop.iter().enumerate() {
+                let hook = std::slice::from_ref(hook);
+                if let Err(error) = hooks::run(hook, "poststop", &json, hooks::DefaultEnv::Inherit)
+                {
+                    crate::log::warn(format_args!("poststop hook {index}: {error}"));
+                }
+            }
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}

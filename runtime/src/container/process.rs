@@ -1,0 +1,62 @@
+//! What /proc tells about a process, as little as is needed.
+
+use nix::libc::pid_t;
+use std::io::Read;
+
+/// A process that can be told from a later one with the same number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Identity {
+    /// Process id in the runtime's pid namespace.
+    pub pid: pid_t,
+    /// Start time in clock ticks since boot (proc_pid_stat(5), field 22).
+    pub start: u64,
+}
+
+/// State letter and start time of a process.
+fn stat(pid: pid_t) -> Option<(u8, u64)> {
+    let mut buffer = [0u8; 1024];
+    let mut file = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?;
+    let length = file.read(&mut buffer).ok()?;
+    parse(buffer.get(..length)?)
+}
+
+/// The command's name may contain anything, so the fields are counted from its last `)`.
+fn parse(line: &[u8]) -> Option<(u8, u64)> {
+    let end = line.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = std::str::from_utf8(line.get(end + 1..)?).ok()?.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    // Field 3 is the state; 22 is the nineteenth after it.
+    let start = fields.nth(18)?.parse().ok()?;
+    Some((state, start))
+}
+
+/// The identity of a running process.
+pub fn identify(pid: pid_t) -> Option<Identity> {
+    stat(pid).map(|(_, start)| Identity { pid, start })
+}
+
+/// The process is there, is the one that started at `start`, and is no zombie.
+pub fn is_alive(pid: pid_t, start: u64) -> bool {
+    pid > 0 && stat(pid).is_some_and(|(state, now)| now == start && !matches!(state, b'Z' | b'X'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names() {
+        let line = b"7 (a) R 1 (b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20\n";
+        assert_eq!(parse(line), Some((b'S', 4242)));
+        assert_eq!(parse(b"7 (x"), None);
+    }
+
+    #[test]
+    fn this_process() {
+        let pid = std::process::id().cast_signed();
+        let me = identify(pid).unwrap();
+        assert!(is_alive(pid, me.start));
+        assert!(!is_alive(pid, me.start + 1));
+        assert!(!is_alive(0, me.start));
+    }
+}

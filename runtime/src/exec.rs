@@ -1,0 +1,334 @@
+//! `exec`: one more process in a running container.
+//!
+//! The process gets what the container's first one has (namespaces, cgroup, filter, keyring), and
+//! its user, capabilities and the rest from the process object, by the same last steps
+//! ([`crate::init::exec`]).
+
+use crate::cgroup::{Cgroup, Join};
+use crate::console;
+use crate::container::{Container, State, Status, store};
+use crate::error::{At, Error, Kind, Result};
+use crate::foreground::Signals;
+use crate::init::{self, exec::Execution, process as init_process, stdio};
+use crate::launch::{check_labels, open_proc};
+use crate::pid_file;
+use crate::plan::identity::{self, Identity};
+use crate::plan::namespaces::NamespaceType;
+use crate::plan::process::{self, ProcessPlan};
+use crate::plan::seccomp::FilterPlan;
+use crate::seccomp::Filter;
+use crate::spawn::channel::{Channel, Message};
+use crate::spawn::namespaces::own;
+use crate::spawn::{Sandbox, attend, namespace_key};
+use crate::spec::{Process, Spec, check};
+use crate::sys::clone::{Cloned, fork_into, setns};
+use crate::sys::exec::{Vector, exit_child};
+use crate::sys::fd::{CWD, open_at};
+use crate::sys::{cap, child};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, ResolveFlag};
+use nix::sys::stat::{Mode, umask};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// What the command line asks for.
+pub struct Request<'a> {
+    /// The process object.
+    pub process: &'a Process,
+    /// `--cgroup`: cgroups below the container's, by controller.
+    pub cgroup: &'a BTreeMap<String, String>,
+    /// `--ignore-paused`.
+    pub ignore_paused: bool,
+    /// `--pid-file`, absolute.
+    pub pid_file: Option<&'a Path>,
+    /// `--pidfd-socket`.
+    pub pidfd_socket: Option<&'a Path>,
+    /// Where the terminal's master goes.
+    pub console: Option<OwnedFd>,
+    /// Descriptors from 3 on that the program inherits.
+    pub preserved: u32,
+    /// stdin, stdout and stderr of the process, if not the caller's own.
+    pub stdio: Option<[OwnedFd; 3]>,
+    /// Blocked signals that the process has to restore.
+    pub signals: Option<&'a Signals>,
+}
+
+/// What the child borrows.
+struct Prepared<'a> {
+    request: &'a Request<'a>,
+    process: ProcessPlan,
+    identity: Identity,
+    arguments: Vector,
+    filter: Option<Filter>,
+    proc: OwnedFd,
+    pidfd: OwnedFd,
+    namespaces: u64,
+    joins_user: bool,
+    keyring: Option<std::ffi::CString>,
+    join: Join,
+    last_capability: u32,
+}
+
+/// Runs the process; on return its program has been executed.
+///
+/// # Errors
+/// A container that isn't running; whatever failed on the way to the program.
+pub fn exec(container: &Container, request: &Request<'_>) -> Result<Sandbox> {
+    let pidfd = running(container, request.ignore_paused)?;
+    let config = container.config()?;
+    let prepared = prepare(container, &config.spec, request, pidfd)?;
+    // The child must not be looked into by the container's processes before it is one of them
+    // (CVE-2016-9962); it inherits this.
+    cap::set_dumpable(false).at(|| "prctl(PR_SET_DUMPABLE)")?;
+    let mut sandbox = clone(&prepared)?;
+    attend_child(&sandbox, &prepared, &config.spec, &container.state)?;
+    if let Some(path) = request.pidfd_socket {
+        console::send_pidfd(path, sandbox.pidfd.as_fd(), "setns")?;
+    }
+    if let Some(path) = request.pid_file {
+        pid_file::write(path, sandbox.pid)?;
+    }
+    sandbox.channel.execute()?;
+    attend::until_executed(&sandbox)?;
+    sandbox.release();
+    Ok(sandbox)
+}
+
+fn running(container: &Container, ignore_paused: bool) -> Result<OwnedFd> {
+    let refused = |what: &str| Err(Error::new(Kind::State, what));
+    match container.status()? {
+        Status::Stopped => return refused("cannot exec in a stopped container"),
+        Status::Creating => return refused("cannot exec in a container that is being created"),
+        Status::Paused if !ignore_paused => {
+            return refused("cannot exec in a paused container (use --ignore-paused to override)");
+        }
+        Status::Paused | Status::Created | Status::Running => {}
+    }
+    match container.init_pidfd()? {
+        Some(pidfd) => Ok(pidfd),
+        None => Err(Error::new(Kind::State, "cannot exec in a stopped container")),
+    }
+}
+
+fn prepare<'a>(
+    container: &Container,
+    spec: &Spec,
+    request: &'a Request<'a>,
+    pidfd: OwnedFd,
+) -> Result<Prepared<'a>> {
+    let last_capability = cap::last();
+    let problems = |problems: Vec<_>| check::problems_to_error(&problems);
+    let found = check::check_process(request.process, "process");
+    if !found.is_empty() {
+        return Err(problems(found));
+    }
+    let process = process::plan(request.process, spec.linux.as_ref()).map_err(problems)?;
+    let identity = identity::plan(request.process, last_capability).map_err(problems)?;
+    check_labels(&identity, false)?;
+    for warning in &identity.warnings {
+        crate::log::warn(format_args!("{warning}"));
+    }
+    let has_filter = spec.linux.as_ref().is_some_and(|linux| linux.seccomp.is_some());
+    let filter = if has_filter {
+        Some(Filter::from_bytes(&container.slot.read(store::SECCOMP)?)?)
+    } else {
+        None
+    };
+    let state = &container.state;
+    let has = |kind: NamespaceType| state.namespace_paths.contains_key(&namespace_key(kind));
+    let kinds = crate::plan::namespaces::ALL.into_iter().filter(|kind| has(*kind));
+    Ok(Prepared {
+        arguments: Vector::new(process.argv.clone()),
+        filter,
+        proc: open_proc()?,
+        namespaces: kinds.fold(0, |flags, kind| flags | kind.flag()),
+        joins_user: has(NamespaceType::User),
+        keyring: (!state.no_new_keyring)
+            .then(|| std::ffi::CString::new(format!("_ses.{}", state.id)).unwrap_or_default()),
+        join: join(container, request)?,
+        request,
+        process,
+        identity,
+        pidfd,
+        last_capability,
+    })
+}
+
+/// The container's cgroup, or one below it; where the container's init has been moved by others,
+/// the one init is in.
+fn join(container: &Container, request: &Request<'_>) -> Result<Join> {
+    let cgroup = container.cgroup()?;
+    if !request.cgroup.is_empty() {
+        return cgroup.join_sub(request.cgroup);
+    }
+    match cgroup.join() {
+        Err(error) if error.errno() == Some(Errno::ENOENT) => {
+            Cgroup::join_process(Path::new("/sys/fs/cgroup"), container.state.init_process_pid)
+        }
+        other => other,
+    }
+}
+
+/// Clones the child; it is in the container's pid namespace from its first instruction on, for
+/// which the runtime enters that namespace for the moment. Where it may not (rootless), the child
+/// enters all namespaces itself and clones the process as its sibling.
+fn clone(prepared: &Prepared<'_>) -> Result<Sandbox> {
+    let (ours, theirs) = Channel::pair()?;
+    let pid_flag = prepared.namespaces & NamespaceType::Pid.flag();
+    let home = own(NamespaceType::Pid)?;
+    let entered = pid_flag == 0 || setns(prepared.pidfd.as_fd(), pid_flag).is_ok();
+    let into = prepared.join.into.as_ref().map(AsFd::as_fd);
+    let cloned = fork_into(0, into, false).at(|| "clone3");
+    if let Ok(Cloned::Child) = cloned {
+        drop(ours);
+        exit_child(main(prepared, &theirs, !entered));
+    }
+    drop(theirs);
+    if pid_flag != 0 && entered {
+        setns(home.as_fd(), pid_flag).at(|| "returning to the own pid namespace: setns")?;
+    }
+    match cloned? {
+        Cloned::Child => Err(Error::new(Kind::Init, "the child returned")),
+        Cloned::Parent { pid, pidfd } => {
+            let mut sandbox = Sandbox::of_exec(pid, pidfd, ours);
+            if !entered {
+                crate::spawn::adopt(&mut sandbox)?;
+            }
+            Ok(sandbox)
+        }
+    }
+}
+
+fn attend_child(
+    sandbox: &Sandbox,
+    prepared: &Prepared<'_>,
+    spec: &Spec,
+    state: &State,
+) -> Result<()> {
+    loop {
+        match sandbox.channel.receive()? {
+            Message::Seccomp(number) => {
+                let profile = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+                let plan: Option<FilterPlan<'_>> =
+                    profile.and_then(|profile| crate::plan::seccomp::plan(profile).ok());
+                let listener = plan.as_ref().and_then(|plan| plan.listener);
+                attend::notify(sandbox, listener.as_ref(), number, state, Status::Running)?;
+                sandbox.channel.go_on()?;
+            }
+            Message::Ready => return attend::limit(sandbox.pid, &prepared.process, &prepared.proc),
+            other => return Err(attend::ended(sandbox, other)),
+        }
+    }
+}
+
+/// Runs as: the child.
+fn main(prepared: &Prepared<'_>, channel: &Channel, intermediate: bool) -> i32 {
+    match become_process(prepared, channel, intermediate) {
+        Ok(never) => match never {},
+        Err(error) => {
+            // The runtime reports it; without a runtime there is nobody to tell.
+            let _ = channel.send(&Message::Failure(error.to_string()));
+            1
+        }
+    }
+}
+
+fn become_process(
+    prepared: &Prepared<'_>,
+    channel: &Channel,
+    intermediate: bool,
+) -> Result<Infallible> {
+    if let Some(mask) = &prepared.process.initial_affinity {
+        crate::sys::sched::sched_setaffinity(mask)
+            .at(|| "execCPUAffinity.initial: sched_setaffinity")?;
+    }
+    init::join_cgroups(&prepared.join.tasks)?;
+    if let Some(mask) = &prepared.process.final_affinity {
+        crate::sys::sched::sched_setaffinity(mask)
+            .at(|| "execCPUAffinity.final: sched_setaffinity")?;
+    }
+    init::die_with_runtime()?;
+    if let Some(signals) = prepared.request.signals {
+        signals.restore()?;
+    }
+    enter_namespaces(prepared, channel, intermediate)?;
+    nix::unistd::setsid().at(|| "setsid")?;
+    if let Some(name) = &prepared.keyring {
+        init_process::join_keyring(name)?;
+    }
+    let root = open_at(CWD, c"/", OFlag::O_PATH | OFlag::O_DIRECTORY, 0, ResolveFlag::empty())
+        .at(|| "open(\"/\")")?;
+    if let Some(theirs) = &prepared.request.stdio {
+        stdio::replace(theirs)?;
+    }
+    if let Some(socket) = &prepared.request.console {
+        let size = prepared.process.console_size;
+        init::console::attach(root.as_fd(), socket.as_fd(), size, prepared.identity.uid, false)?;
+    }
+    stdio::adopt(root.as_fd(), prepared.identity.uid, false)?;
+    drop(root);
+    umask(Mode::from_bits_truncate(prepared.process.umask));
+    init_process::attributes(&prepared.process)?;
+    let execution = Execution {
+        arguments: &prepared.arguments,
+        environment: &prepared.process.envp,
+        process: &prepared.process,
+        identity: &prepared.identity,
+        filter: prepared.filter.as_ref(),
+        proc: prepared.proc.as_fd(),
+        fifo: None,
+        hooks: None,
+        preserved: prepared.request.preserved,
+        last_capability: prepared.last_capability,
+    };
+    init::exec::execute(&execution, channel)
+}
+
+/// All namespaces at once by init's pidfd (setns(2), Linux 5.8).
+fn enter_namespaces(prepared: &Prepared<'_>, channel: &Channel, intermediate: bool) -> Result<()> {
+    let pid_flag = NamespaceType::Pid.flag();
+    let flags = if intermediate { prepared.namespaces } else { prepared.namespaces & !pid_flag };
+    if flags != 0 {
+        enter(prepared, flags)?;
+    }
+    if prepared.joins_user {
+        init::namespaces::become_root()?;
+    }
+    if intermediate {
+        init::namespaces::clone_sibling(0, channel)?;
+    }
+    Ok(())
+}
+
+/// Those of the namespaces that the container shares with the runtime's user namespace have to be
+/// joined before the user namespace takes the privileges for it; the rest after.
+fn enter(prepared: &Prepared<'_>, flags: u64) -> Result<()> {
+    let user = NamespaceType::User.flag();
+    match setns(prepared.pidfd.as_fd(), flags) {
+        Err(Errno::EPERM) if flags & user != 0 => {}
+        other => return other.at(|| "joining the container's namespaces: setns"),
+    }
+    let mut later = Vec::new();
+    for kind in
+        crate::plan::namespaces::ALL.into_iter().filter(|kind| flags & kind.flag() & !user != 0)
+    {
+        match setns(prepared.pidfd.as_fd(), kind.flag()) {
+            Err(Errno::EPERM) => later.push(kind),
+            other => other.at(|| format!("joining the {kind} namespace: setns"))?,
+        }
+    }
+    setns(prepared.pidfd.as_fd(), user).at(|| "joining the user namespace: setns")?;
+    for kind in later {
+        setns(prepared.pidfd.as_fd(), kind.flag())
+            .at(|| format!("joining the {kind} namespace: setns"))?;
+    }
+    Ok(())
+}
+
+/// Ends a process that was started but could not be attended.
+pub fn abandon(sandbox: &Sandbox) {
+    // Best effort: the error that led here is the one to report.
+    let _ = child::signal(sandbox.pidfd.as_fd(), nix::libc::SIGKILL);
+}

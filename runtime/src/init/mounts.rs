@@ -1,0 +1,313 @@
+//! Carrying out the planned mounts (config.md "Mounts").
+//!
+//! Runs in: init, in the container's mount namespace before pivot_root, so that host paths can
+//! still be named; targets only by descriptor (see [`super::target`]).
+
+use super::target;
+use super::tmpcopyup;
+use crate::error::{At, Error, Result};
+use crate::plan::cgroup_mount::CgroupMount;
+use crate::plan::mounts::{IdMap, MountKind, MountOp, bind_attr, bind_attr_locked};
+use crate::spawn::Staged;
+use crate::sys::fd::CWD;
+use crate::sys::mount::{self, MountAttr};
+use nix::errno::Errno;
+use nix::libc;
+use nix::mount::MsFlags;
+use nix::sys::stat::{SFlag, fstat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// Makes every mount of the plan below `root`.
+///
+/// # Errors
+/// The first that fails, with its index and destination.
+pub fn mount_all(root: BorrowedFd<'_>, staged: &Staged<'_>) -> Result<()> {
+    for op in &staged.plan.mounts {
+        mount_one(root, op, staged).at(|| describe(op))?;
+    }
+    Ok(())
+}
+
+fn describe(op: &MountOp) -> String {
+    let source = match &op.kind {
+        MountKind::Bind { source, .. }
+        | MountKind::Kernel { source, .. }
+        | MountKind::Tmpfs { source, .. }
+        | MountKind::Filesystem { source, .. } => source.as_c_str(),
+        MountKind::Cgroup { .. } => c"cgroup",
+        MountKind::Remount { .. } => c"remount",
+    };
+    format!(
+        "error mounting {:?} to rootfs at {:?} (mounts[{}])",
+        source.to_string_lossy(),
+        op.destination.to_string_lossy(),
+        op.index
+    )
+}
+
+fn mount_one(root: BorrowedFd<'_>, op: &MountOp, staged: &Staged<'_>) -> Result<()> {
+    match &op.kind {
+        MountKind::Bind { source, recursive, idmap } => {
+            bind(root, op, source, *recursive, idmap.as_ref(), staged)
+        }
+        MountKind::Kernel { fstype, source, data } => {
+            let target = plain_directory(root, op, fstype)?;
+            filesystem(target.as_fd(), fstype, source, op.flags, data)?;
+            finish(root, op)
+        }
+        MountKind::Tmpfs { source, data, copy_up } => {
+            tmpfs(root, op, source, data, *copy_up)?;
+            finish(root, op)
+        }
+        MountKind::Cgroup { data } => cgroup(root, op, data, staged),
+        MountKind::Filesystem { fstype, source, data } => {
+            let target = directory(root, op)?;
+            filesystem(target.as_fd(), fstype, source, writable_dev(op), data)?;
+            finish(root, op)
+        }
+        MountKind::Remount { data } => {
+            let target = target::open(root, &op.destination).at(|| "mount destination")?;
+            filesystem(target.as_fd(), c"", c"", op.flags | libc::MS_REMOUNT, data)?;
+            finish(root, op)
+        }
+    }
+}
+
+/// /dev gets its nodes after it is mounted, so it becomes read-only only at the end.
+fn writable_dev(op: &MountOp) -> u64 {
+    if op.destination.as_c_str() == c"/dev" { op.flags & !libc::MS_RDONLY } else { op.flags }
+}
+
+fn directory(root: BorrowedFd<'_>, op: &MountOp) -> Result<OwnedFd> {
+    refuse_root(op)?;
+    target::make_directory(root, &op.destination).at(|| "create mount destination")
+}
+
+fn refuse_root(op: &MountOp) -> Result<()> {
+    if op.destination.as_c_str() == c"/" {
+        return Err(Error::config("mount destination is the root of the container"));
+    }
+    Ok(())
+}
+
+/// proc and sysfs go only onto what is a directory without following any link: a container that
+/// plants a link could otherwise place them elsewhere and fake them (CVE-2019-19921,
+/// CVE-2023-27561).
+fn plain_directory(root: BorrowedFd<'_>, op: &MountOp, fstype: &CStr) -> Result<OwnedFd> {
+    use nix::fcntl::{OFlag, ResolveFlag};
+    refuse_root(op)?;
+    let resolve = target::in_root() | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    match crate::sys::fd::open_at(root, &op.destination, flags, 0, resolve) {
+        Ok(fd) => Ok(fd),
+        Err(Errno::ENOENT) => directory(root, op),
+        Err(Errno::ELOOP | Errno::ENOTDIR) => Err(Error::config(format!(
+            "filesystem {fstype:?} must be mounted on ordinary directory"
+        ))),
+        Err(errno) => Err(errno).at(|| "mount destination"),
+    }
+}
+
+/// mount(2) on a directory by way of the working directory: needs neither /proc nor a path.
+fn filesystem(
+    target: BorrowedFd<'_>,
+    fstype: &CStr,
+    source: &CStr,
+    flags: u64,
+    data: &CStr,
+) -> Result<()> {
+    nix::unistd::fchdir(target).at(|| "fchdir(mount destination)")?;
+    let flags = MsFlags::from_bits_retain(flags);
+    let option = |text: &'_ CStr| if text.is_empty() { None } else { Some(text.to_owned()) };
+    nix::mount::mount(Some(source), c".", option(fstype).as_deref(), flags, option(data).as_deref())
+        .at(|| format!("mount({fstype:?}, flags {:#x}, data {data:?})", flags.bits()))
+}
+
+/// Propagation and whole-tree attributes of a mount that has just been made.
+fn finish(root: BorrowedFd<'_>, op: &MountOp) -> Result<()> {
+    if op.propagation.is_empty() && op.recursive.is_none() {
+        return Ok(());
+    }
+    let mounted = target::open(root, &op.destination).at(|| "mount destination")?;
+    change(mounted.as_fd(), op)
+}
+
+fn change(mounted: BorrowedFd<'_>, op: &MountOp) -> Result<()> {
+    for propagation in &op.propagation {
+        set_propagation(mounted, *propagation)?;
+    }
+    if let Some(attr) = &op.recursive {
+        mount::set_attr(mounted, attr, true)
+            .at(|| format!("mount_setattr(recursive, {:#x})", attr.set))?;
+    }
+    Ok(())
+}
+
+/// Sets the propagation type of the mount `fd` is on; MS_REC for the tree.
+pub fn set_propagation(fd: BorrowedFd<'_>, flags: u64) -> Result<()> {
+    let attr = MountAttr { propagation: flags & !libc::MS_REC, ..MountAttr::default() };
+    mount::set_attr(fd, &attr, flags & libc::MS_REC != 0)
+        .at(|| format!("mount_setattr(propagation {:#x})", flags))
+}
+
+fn bind(
+    root: BorrowedFd<'_>,
+    op: &MountOp,
+    source: &CStr,
+    recursive: bool,
+    idmap: Option<&IdMap>,
+    staged: &Staged<'_>,
+) -> Result<()> {
+    refuse_root(op)?;
+    let opened;
+    let tree = if let Some(tree) = staged.sources.get(op.index).and_then(Option::as_ref) {
+        tree.as_fd()
+    } else {
+        opened = mount::clone_tree(CWD, source, recursive)
+            .at(|| format!("open_tree({:?})", source.to_string_lossy()))?;
+        opened.as_fd()
+    };
+    let kind = target::kind(tree).at(|| "fstat(source)")?;
+    if op.destination.as_c_str() == c"/proc" {
+        let magic = fstatfs(tree).at(|| "fstatfs(source)")?.filesystem_type();
+        if magic != PROC_SUPER_MAGIC {
+            return Err(Error::config(
+                "\"/proc\" cannot be mounted because it is not of type proc",
+            ));
+        }
+    }
+    if idmap.is_none() {
+        set_bind_flags(tree, op)?;
+    }
+    let target = if kind == SFlag::S_IFDIR {
+        target::make_directory(root, &op.destination)
+    } else {
+        target::make_file(root, &op.destination)
+    }
+    .at(|| "create mount destination")?;
+    mount::attach(tree, target.as_fd()).at(|| "move_mount")?;
+    change(tree, op)
+}
+
+/// The flags of the entry on the top mount of a detached tree; where a more privileged namespace
+/// has locked some, these are kept (mount_namespaces(7)).
+pub fn set_bind_flags(tree: BorrowedFd<'_>, op: &MountOp) -> Result<()> {
+    let Some(attr) = bind_attr(op.flags, op.cleared) else { return Ok(()) };
+    match mount::set_attr(tree, &attr, false) {
+        Err(Errno::EPERM) => {
+            let attr = bind_attr_locked(attr, op.cleared);
+            mount::set_attr(tree, &attr, false)
+        }
+        other => other,
+    }
+    .at(|| {
+        format!(
+            "failed to set user-requested vfs flags on bind-mount: mount_setattr({:#x})",
+            attr.set
+        )
+    })
+}
+
+fn tmpfs(
+    root: BorrowedFd<'_>,
+    op: &MountOp,
+    source: &CStr,
+    data: &CStr,
+    copy_up: bool,
+) -> Result<()> {
+    refuse_root(op)?;
+    let mut data = data.to_owned();
+    let target = match target::open(root, &op.destination) {
+        Ok(existing) => {
+            // The covered directory's mode is kept unless the options say otherwise.
+            let mode = fstat(&existing).at(|| "fstat(mount destination)")?.st_mode & 0o7777;
+            let text = data.to_str().unwrap_or_default();
+            let joined = if text.is_empty() {
+                format!("mode={mode:04o}")
+            } else {
+                format!("mode={mode:04o},{text}")
+            };
+            data = CString::new(joined).unwrap_or_default();
+            existing
+        }
+        Err(Errno::ENOENT) => directory(root, op)?,
+        Err(errno) => return Err(errno).at(|| "mount destination"),
+    };
+    let flags = op.flags & !libc::MS_RDONLY;
+    filesystem(target.as_fd(), c"tmpfs", source, flags, &data)?;
+    if copy_up {
+        let mounted = target::open(root, &op.destination).at(|| "mount destination")?;
+        tmpcopyup::copy(target.as_fd(), mounted.as_fd()).at(|| "tmpcopyup")?;
+    }
+    Ok(())
+}
+
+/// tmpfs mounts and /dev that were asked to be read-only become so when nothing is to be made in
+/// them any more.
+pub fn finish_read_only(root: BorrowedFd<'_>, ops: &[MountOp]) -> Result<()> {
+    for op in ops {
+        let late =
+            matches!(op.kind, MountKind::Tmpfs { .. }) || op.destination.as_c_str() == c"/dev";
+        if !late || op.flags & libc::MS_RDONLY == 0 || matches!(op.kind, MountKind::Bind { .. }) {
+            continue;
+        }
+        let mounted = target::open(root, &op.destination).at(|| describe(op))?;
+        read_only(mounted.as_fd(), false).at(|| describe(op))?;
+    }
+    Ok(())
+}
+
+/// Makes the mount `fd` is on, or the whole tree, read-only.
+pub fn read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
+    let attr = MountAttr { set: mount::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
+    mount::set_attr(fd, &attr, recursive).at(|| "mount_setattr(read-only)")
+}
+
+fn cgroup(root: BorrowedFd<'_>, op: &MountOp, data: &CStr, staged: &Staged<'_>) -> Result<()> {
+    let target = directory(root, op)?;
+    match &staged.plan.cgroup_mount {
+        CgroupMount::Unified { fallback } => {
+            let mounted = filesystem(target.as_fd(), c"cgroup2", c"cgroup", op.flags, data);
+            match mounted {
+                // A user namespace without its own cgroup namespace may not mount it: show the
+                // same files by a bind mount.
+                Err(error) if matches!(error.errno(), Some(Errno::EPERM | Errno::EBUSY)) => {
+                    bind_cgroup(target.as_fd(), fallback, op)?;
+                }
+                other => other?,
+            }
+            finish(root, op)
+        }
+        CgroupMount::Hierarchies { binds, links } => {
+            let quiet = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+            filesystem(target.as_fd(), c"tmpfs", c"tmpfs", quiet, c"mode=755")?;
+            let top = target::open(root, &op.destination).at(|| "mount destination")?;
+            for hierarchy in binds {
+                let below = target::make_directory(top.as_fd(), &hierarchy.name)
+                    .at(|| format!("mkdir({:?})", hierarchy.name))?;
+                if let Some(data) = &hierarchy.data {
+                    let flags = quiet | (op.flags & libc::MS_RDONLY);
+                    filesystem(below.as_fd(), c"cgroup", &hierarchy.source, flags, data)?;
+                } else {
+                    bind_cgroup(below.as_fd(), &hierarchy.source, op)?;
+                }
+            }
+            for (name, target) in links {
+                nix::unistd::symlinkat(target.as_c_str(), top.as_fd(), name.as_c_str())
+                    .at(|| format!("symlinkat({name:?})"))?;
+            }
+            if op.flags & libc::MS_RDONLY != 0 {
+                read_only(top.as_fd(), false)?;
+            }
+            change(top.as_fd(), op)
+        }
+    }
+}
+
+fn bind_cgroup(target: BorrowedFd<'_>, source: &CStr, op: &MountOp) -> Result<()> {
+    let tree = mount::clone_tree(CWD, source, true).at(|| format!("open_tree({source:?})"))?;
+    set_bind_flags(tree.as_fd(), op)?;
+    mount::attach(tree.as_fd(), target).at(|| format!("move_mount({})", target.as_raw_fd()))
+}

@@ -1,0 +1,266 @@
+//! `create` and `run`: from a bundle to a container.
+//!
+//! The order is that of runtime.md "Lifecycle", with one addition: what will be made is written
+//! down before it is made, so that `delete` can clean up after a `create` that was killed.
+
+use crate::cgroup::{Cgroup, Layout};
+use crate::container::{Slot, State, Store, process, start, state, store, time};
+use crate::error::{At, Error, Result};
+use crate::foreground::Signals;
+use crate::intel_rdt::RdtPlan;
+use crate::plan::identity::Identity;
+use crate::plan::namespaces::{ALL, NamespaceType};
+use crate::plan::{Host, Options, Plan};
+use crate::spawn::{self, Sandbox, Staged, attend};
+use crate::spec::load::Bundle;
+use crate::sys::exec::Vector;
+use crate::sys::fd::{CWD, open_at};
+use crate::{console, host, intel_rdt, pid_file, seccomp, spec};
+use nix::fcntl::{OFlag, ResolveFlag};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// What the command line asks for.
+pub struct Request<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// `--root`.
+    pub root: &'a Path,
+    /// The bundle, read.
+    pub bundle: &'a Bundle,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+    /// `--no-new-keyring`.
+    pub no_new_keyring: bool,
+    /// cgroup failures are tolerated as far as nothing was asked for.
+    pub rootless: bool,
+    /// `--pid-file`, absolute.
+    pub pid_file: Option<&'a Path>,
+    /// `--pidfd-socket`.
+    pub pidfd_socket: Option<&'a Path>,
+    /// Where the terminal's master goes.
+    pub console: Option<OwnedFd>,
+    /// Descriptors from 3 on that the program inherits.
+    pub preserved: u32,
+    /// Init waits for `start` when it is ready.
+    pub wait_for_start: bool,
+    /// stdin, stdout and stderr of the container, if not the caller's own.
+    pub stdio: Option<[OwnedFd; 3]>,
+    /// Blocked signals that init has to restore.
+    pub signals: Option<&'a Signals>,
+}
+
+/// A container with its init.
+pub struct Launched {
+    /// Its slot.
+    pub slot: Slot,
+    /// Its state.
+    pub state: State,
+    /// Its init.
+    pub sandbox: Sandbox,
+}
+
+/// Removes a slot again unless the container comes to be.
+struct Reserved<'a> {
+    store: &'a Store,
+    id: &'a str,
+    kept: bool,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            // Best effort: the error that led here is the one to report.
+            let _ = self.store.remove(self.id);
+        }
+    }
+}
+
+/// Facts of the host for a plan.
+///
+/// # Errors
+/// /proc can't be read.
+pub fn probe(spec: &spec::Spec) -> Result<Host> {
+    let path = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
+    Ok(Host {
+        layout: Layout::detect(!path.starts_with('/'))?,
+        last_capability: crate::sys::cap::last(),
+        in_user_namespace: host::in_user_namespace(),
+    })
+}
+
+/// Makes the container up to the point where its program is executed, or waits for `start`.
+///
+/// # Errors
+/// Everything that was made is undone.
+pub fn launch(request: Request<'_>) -> Result<Launched> {
+    let spec = &request.bundle.spec;
+    let host = probe(spec)?;
+    let options = Options {
+        id: request.id,
+        bundle: &request.bundle.path,
+        no_pivot: request.no_pivot,
+        keyring: !request.no_new_keyring,
+        rootless: request.rootless,
+    };
+    let plan =
+        Plan::new(spec, &options, &host).map_err(|found| spec::check::problems_to_error(&found))?;
+    for warning in &plan.warnings {
+        crate::log::warn(format_args!("{warning}"));
+    }
+    check_host(&plan, spec)?;
+    let store = Store::create(request.root)?;
+    let (filter, proc) = (filter(&request, &plan)?, open_proc()?);
+    let namespaces = spawn::namespaces::open(&plan.namespaces.join)?;
+    let rdt = intel_rdt::plan(
+        spec.linux.as_ref().and_then(|linux| linux.intel_rdt.as_ref()),
+        request.id,
+    )?;
+    let sources = spawn::sources::open(&plan, &namespaces)?;
+    let slot = store.reserve(request.id)?;
+    let mut reserved = Reserved { store: &store, id: request.id, kept: false };
+    let state = remember(&request, &plan, &slot, filter.as_ref(), rdt.as_ref())?;
+    let fifo = if request.wait_for_start { Some(start::prepare(&slot)?) } else { None };
+    let cgroup = Cgroup::create(&plan.cgroup).at(|| "unable to apply cgroup configuration")?;
+    let join = match cgroup.join() {
+        Ok(join) => join,
+        Err(error) => {
+            let _ = cgroup.undo();
+            return Err(error);
+        }
+    };
+    let staged = Staged {
+        arguments: Vector::new(plan.process.argv.clone()),
+        plan: &plan,
+        sources,
+        namespaces,
+        proc,
+        filter,
+        fifo,
+        console: request.console,
+        preserved: request.preserved,
+        signals: request.signals,
+        stdio: request.stdio,
+        state,
+        rdt,
+        join,
+        last_capability: host.last_capability,
+    };
+    let mut sandbox = spawn::init(&staged, cgroup)?;
+    let mut state = staged.state.clone();
+    settle(&mut sandbox, &staged, &slot, &mut state)?;
+    if let Some(path) = request.pidfd_socket {
+        console::send_pidfd(path, sandbox.pidfd.as_fd(), "standard")?;
+    }
+    if let Some(path) = request.pid_file {
+        pid_file::write(path, sandbox.pid)?;
+    }
+    sandbox.channel.execute()?;
+    if !request.wait_for_start {
+        attend::until_executed(&sandbox)?;
+    }
+    sandbox.release();
+    reserved.kept = true;
+    drop(reserved);
+    Ok(Launched { slot, state, sandbox })
+}
+
+/// From a cloned init to one that is ready, with everything on it that the runtime applies.
+fn settle(
+    sandbox: &mut Sandbox,
+    staged: &Staged<'_>,
+    slot: &Slot,
+    state: &mut State,
+) -> Result<()> {
+    if let Some(rdt) = &staged.rdt {
+        // Recorded as intended before; what was really made is what a failure undoes.
+        state.intel_rdt = Some(rdt.apply(sandbox.pid)?);
+        sandbox.rdt.clone_from(&state.intel_rdt);
+    }
+    attend::until_ready(sandbox, staged, slot, state)?;
+    attend::limit(sandbox.pid, &staged.plan.process, &staged.proc)
+}
+
+/// Asked for and missing is an error, never less protection in silence.
+fn check_host(plan: &Plan<'_>, spec: &spec::Spec) -> Result<()> {
+    let mount_label = spec.linux.as_ref().is_some_and(|linux| !linux.mount_label.is_empty());
+    check_labels(&plan.identity, mount_label)?;
+    let root = Path::new(std::ffi::OsStr::new(plan.rootfs.path.to_str().unwrap_or_default()));
+    let status = root.symlink_metadata().at(|| format!("root.path {}", root.display()))?;
+    if !status.is_dir() {
+        return Err(Error::config(format!("root.path {} is not a directory", root.display())));
+    }
+    Ok(())
+}
+
+/// LSM labels need their module.
+///
+/// # Errors
+/// The module is not enabled.
+pub fn check_labels(identity: &Identity, mount_label: bool) -> Result<()> {
+    if identity.apparmor_profile.is_some() && !host::apparmor_enabled() {
+        return Err(Error::unsupported(
+            "apparmor profile is specified in config, but apparmor is not enabled on this host",
+        ));
+    }
+    if (identity.selinux_label.is_some() || mount_label) && !host::selinux_enabled() {
+        return Err(Error::unsupported(
+            "selinux label is specified in config, but selinux is disabled or not supported",
+        ));
+    }
+    Ok(())
+}
+
+fn filter(request: &Request<'_>, plan: &Plan<'_>) -> Result<Option<seccomp::Filter>> {
+    let Some(filter) = &plan.seccomp else { return Ok(None) };
+    let cache = request.root.join(".seccomp");
+    seccomp::filter(Some(&cache), filter, &mut |name| {
+        crate::log::debug(format_args!("unknown seccomp syscall {name:?} ignored"));
+    })
+    .map(Some)
+}
+
+/// The host's /proc, after a look that it is one.
+pub fn open_proc() -> Result<OwnedFd> {
+    let proc = open_at(CWD, c"/proc", OFlag::O_PATH | OFlag::O_DIRECTORY, 0, ResolveFlag::empty())
+        .at(|| "open(\"/proc\")")?;
+    if fstatfs(&proc).at(|| "fstatfs(\"/proc\")")?.filesystem_type() != PROC_SUPER_MAGIC {
+        return Err(Error::unsupported("/proc is not a proc file system"));
+    }
+    Ok(proc)
+}
+
+/// Writes down what is about to be made.
+fn remember(
+    request: &Request<'_>,
+    plan: &Plan<'_>,
+    slot: &Slot,
+    filter: Option<&seccomp::Filter>,
+    rdt: Option<&RdtPlan>,
+) -> Result<State> {
+    let own_pid = std::process::id().cast_signed();
+    let kinds = ALL.into_iter().filter(|kind| plan.namespaces.has(*kind));
+    let state = State {
+        hull: state::FORMAT,
+        id: request.id.to_owned(),
+        creator: process::identify(own_pid).unwrap_or_default(),
+        created: time::now(),
+        bundle: request.bundle.path.clone(),
+        rootfs: PathBuf::from(plan.rootfs.path.to_string_lossy().as_ref()),
+        annotations: request.bundle.spec.annotations.clone(),
+        cgroup_paths: plan.cgroup.paths(),
+        namespace_paths: kinds.map(|kind| (spawn::namespace_key(kind), PathBuf::new())).collect(),
+        own_pid_namespace: plan.namespaces.creates(NamespaceType::Pid),
+        no_new_keyring: request.no_new_keyring,
+        rootless: request.rootless,
+        intel_rdt: rdt.map(RdtPlan::intent),
+        ..State::default()
+    };
+    slot.save_state(&state)?;
+    slot.write(store::CONFIG, &request.bundle.raw)?;
+    if let Some(filter) = filter {
+        slot.write(store::SECCOMP, &filter.to_bytes())?;
+    }
+    Ok(state)
+}

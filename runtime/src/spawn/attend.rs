@@ -1,0 +1,152 @@
+//! Serving init until it is ready, and hearing whether it executed.
+//!
+//! Runs as: the runtime, between the clone and the end of `create` or `run`.
+
+use super::{Sandbox, Staged};
+use crate::container::{Slot, State, Status, process};
+use crate::error::{At, Error, Kind, Result};
+use crate::plan::namespaces::ALL;
+use crate::spawn::channel::Message;
+use crate::sys::process::descriptor_of;
+use crate::sys::sched::set_rlimit;
+use crate::{hooks, netdev, seccomp};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use std::os::fd::AsFd;
+
+/// What the parent applies to the process because it has the privileges, or only once the process
+/// needs no more than it is allowed: limits and the OOM score.
+///
+/// # Errors
+/// prlimit(2), /proc/PID/oom_score_adj.
+pub fn limit(pid: i32, process: &crate::plan::process::ProcessPlan, proc: impl AsFd) -> Result<()> {
+    for limit in &process.rlimits {
+        set_rlimit(pid, limit.resource, limit.soft, limit.hard).at(|| {
+            format!(
+                "error setting rlimits: {} (soft {}, hard {})",
+                limit.name, limit.soft, limit.hard
+            )
+        })?;
+    }
+    if let Some(score) = process.oom_score_adj {
+        let path = std::ffi::CString::new(format!("{pid}/oom_score_adj")).unwrap_or_default();
+        crate::init::write_proc(proc.as_fd(), &path, score.to_string().as_bytes())
+            .at(|| "setting oomScoreAdj")?;
+    }
+    Ok(())
+}
+
+/// Serves init's requests until it is ready.
+///
+/// # Errors
+/// What init reports, a hook that fails, or init's death.
+pub fn until_ready(
+    sandbox: &Sandbox,
+    staged: &Staged<'_>,
+    slot: &Slot,
+    state: &mut State,
+) -> Result<()> {
+    loop {
+        match sandbox.channel.receive()? {
+            Message::Network => {
+                let path = format!("/proc/{}/ns/net", sandbox.pid);
+                let netns = std::fs::File::open(&path).at(|| format!("open({path})"))?;
+                netdev::attach(&staged.plan.net_devices, netns.as_fd())?;
+                sandbox.channel.go_on()?;
+            }
+            Message::Mounted => {
+                record(sandbox, slot, state)?;
+                create_hooks(sandbox, staged, state)?;
+                sandbox.channel.go_on()?;
+            }
+            Message::Seccomp(number) => {
+                let listener = staged.plan.seccomp.as_ref().and_then(|plan| plan.listener);
+                notify(sandbox, listener.as_ref(), number, state, Status::Creating)?;
+                sandbox.channel.go_on()?;
+            }
+            Message::Ready => return record(sandbox, slot, state),
+            other => return Err(ended(sandbox, other)),
+        }
+    }
+}
+
+/// Waits until the program has been executed.
+///
+/// # Errors
+/// What init reports.
+pub fn until_executed(sandbox: &Sandbox) -> Result<()> {
+    match sandbox.channel.receive()? {
+        Message::End => Ok(()),
+        other => Err(ended(sandbox, other)),
+    }
+}
+
+/// Remembers init on disk, so that it can be found whatever happens to this process.
+fn record(sandbox: &Sandbox, slot: &Slot, state: &mut State) -> Result<()> {
+    if state.init_process_pid == sandbox.pid {
+        return Ok(());
+    }
+    let identity = process::identify(sandbox.pid)
+        .ok_or_else(|| Error::new(Kind::Init, "init died while it was set up"))?;
+    state.init_process_pid = identity.pid;
+    state.init_process_start = identity.start;
+    for kind in ALL {
+        if let Some(path) = state.namespace_paths.get_mut(&super::namespace_key(kind)) {
+            *path = format!("/proc/{}/ns/{}", sandbox.pid, kind.proc_name()).into();
+        }
+    }
+    slot.save_state(state)
+}
+
+fn create_hooks(sandbox: &Sandbox, staged: &Staged<'_>, state: &State) -> Result<()> {
+    let json = state.oci_json(Status::Creating, sandbox.pid);
+    let list = &staged.plan.hooks;
+    let env = hooks::DefaultEnv::Inherit;
+    hooks::run(&list.prestart, "prestart", &json, env)?;
+    hooks::run(&list.create_runtime, "createRuntime", &json, env)
+}
+
+/// Hands the seccomp listener to the agent.
+///
+/// # Errors
+/// The agent can't be reached.
+pub fn notify(
+    sandbox: &Sandbox,
+    listener: Option<&crate::plan::seccomp::Listener<'_>>,
+    number: i32,
+    state: &State,
+    status: Status,
+) -> Result<()> {
+    let listener =
+        listener.ok_or_else(|| Error::new(Kind::Init, "init has a listener nobody asked for"))?;
+    let fd = descriptor_of(sandbox.pidfd.as_fd(), number).at(|| "pidfd_getfd(seccomp listener)")?;
+    let oci = state.oci(status, sandbox.pid);
+    seccomp::notify::send(
+        listener,
+        fd.as_fd(),
+        crate::container::state::OCI_VERSION,
+        sandbox.pid,
+        &oci,
+    )
+}
+
+/// The error behind a message that is not the expected one.
+pub fn ended(sandbox: &Sandbox, message: Message) -> Error {
+    match message {
+        Message::Failure(text) => Error::new(Kind::Init, text),
+        Message::End => {
+            let status = waitid(
+                Id::PIDFd(sandbox.pidfd.as_fd()),
+                WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,
+            );
+            let how = match status {
+                Ok(WaitStatus::Signaled(_, nix::sys::signal::Signal::SIGKILL, _)) => {
+                    "init was killed while it was set up (memory limit too low?)".to_owned()
+                }
+                Ok(status) => format!("init died while it was set up: {status:?}"),
+                Err(errno) => format!("init died while it was set up: {}", errno.desc()),
+            };
+            Error::new(Kind::Init, how)
+        }
+        other => Error::new(Kind::Init, format!("init sent {other:?} out of turn")),
+    }
+}

@@ -1,0 +1,224 @@
+//! The one socket between the runtime and init.
+//!
+//! A SEQPACKET pair, one frame a packet: a kind byte and a payload. Everything but `Ready` and
+//! `Execute` is only sent when the configuration needs it.
+//!
+//! ```text
+//!   runtime                         init
+//!           ── clone3 ──────────▶
+//!      Pid  ◀────────────────────   (intermediate only) the pid of init
+//!    Go on  ────────────────────▶   (new user namespace) the id maps are written
+//!  Network  ◀────────────────────   (netDevices) the network namespace is there
+//!    Go on  ────────────────────▶   the devices are in it
+//!  Mounted  ◀────────────────────   (prestart, createRuntime hooks) all is mounted
+//!    Go on  ────────────────────▶   the hooks have run
+//!  Seccomp  ◀────────────────────   (SCMP_ACT_NOTIFY) number of the listener's descriptor
+//!    Go on  ────────────────────▶   the agent has it
+//!    Ready  ◀────────────────────   nothing is left to do but to wait and to execute
+//!  Execute  ────────────────────▶   state is on disk
+//!      end  ◀────────────────────   execve closed the socket (create: init waits for start)
+//!  Failure  ◀────────────────────   at any time, instead: what failed; init exits
+//! ```
+//! Either side sees end-of-file when the other dies: init then exits, the runtime tears down.
+
+use crate::error::{At, Error, Kind, Result};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// What init tells the runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// The pid of init, from the intermediate.
+    Pid(i32),
+    /// The network namespace is there.
+    Network,
+    /// All mounts are made, pivot_root comes next.
+    Mounted,
+    /// The seccomp listener has this number in init.
+    Seccomp(i32),
+    /// Ready to execute.
+    Ready,
+    /// Something failed.
+    Failure(String),
+    /// Init executed the program, or died.
+    End,
+}
+
+/// One end.
+pub struct Channel(OwnedFd);
+
+const MAX_FRAME: usize = 8192;
+const GO_ON: u8 = b'g';
+const EXECUTE: u8 = b'x';
+
+impl Channel {
+    /// The runtime's end and init's.
+    ///
+    /// # Errors
+    /// socketpair(2).
+    pub fn pair() -> Result<(Self, Self)> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
+            .at(|| "socketpair(SEQPACKET)")?;
+        Ok((Self(ours), Self(theirs)))
+    }
+
+    /// For poll(2).
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// The number, for keeping it out of the way.
+    pub fn number(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+
+    /// Sends a message to the runtime. Only write(2) is needed, which every filter allows.
+    ///
+    /// # Errors
+    /// EPIPE when the runtime is gone.
+    pub fn send(&self, message: &Message) -> Result<()> {
+        match message {
+            Message::Pid(pid) => self.frame(b'p', &pid.to_le_bytes()),
+            Message::Network => self.frame(b'n', b""),
+            Message::Mounted => self.frame(b'm', b""),
+            Message::Seccomp(fd) => self.frame(b's', &fd.to_le_bytes()),
+            Message::Ready => self.frame(b'r', b""),
+            Message::Failure(text) => {
+                let bytes = text.as_bytes();
+                self.frame(b'f', bytes.get(..MAX_FRAME - 1).unwrap_or(bytes))
+            }
+            Message::End => Ok(()),
+        }
+    }
+
+    fn frame(&self, kind: u8, payload: &[u8]) -> Result<()> {
+        if payload.is_empty() {
+            return self.write(&[kind]);
+        }
+        let mut frame = Vec::with_capacity(payload.len() + 1);
+        frame.push(kind);
+        frame.extend_from_slice(payload);
+        self.write(&frame)
+    }
+
+    fn write(&self, frame: &[u8]) -> Result<()> {
+        loop {
+            match nix::unistd::write(&self.0, frame) {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno).at(|| "write to the other side of the channel"),
+            }
+        }
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+        loop {
+            match nix::unistd::read(&self.0, buffer) {
+                Ok(length) => return Ok(length),
+                // The peer died with data of ours unread.
+                Err(Errno::ECONNRESET) => return Ok(0),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno).at(|| "read from the other side of the channel"),
+            }
+        }
+    }
+
+    /// The next message from init.
+    ///
+    /// # Errors
+    /// read(2), or a frame that is none.
+    pub fn receive(&self) -> Result<Message> {
+        let mut buffer = [0u8; MAX_FRAME];
+        let length = self.read(&mut buffer)?;
+        let Some((kind, payload)) = buffer.get(..length).and_then(<[u8]>::split_first) else {
+            return Ok(Message::End);
+        };
+        let number = || payload.first_chunk().map(|bytes| i32::from_le_bytes(*bytes));
+        match (kind, number()) {
+            (b'p', Some(pid)) => Ok(Message::Pid(pid)),
+            (b's', Some(fd)) => Ok(Message::Seccomp(fd)),
+            (b'n', _) => Ok(Message::Network),
+            (b'm', _) => Ok(Message::Mounted),
+            (b'r', _) => Ok(Message::Ready),
+            (b'f', _) => Ok(Message::Failure(String::from_utf8_lossy(payload).into_owned())),
+            _ => Err(Error::new(Kind::Init, "init sent a frame that is no message")),
+        }
+    }
+
+    /// Lets init go on.
+    ///
+    /// # Errors
+    /// EPIPE when init is gone.
+    pub fn go_on(&self) -> Result<()> {
+        self.write(&[GO_ON])
+    }
+
+    /// Lets init execute the program (or wait for `start`).
+    ///
+    /// # Errors
+    /// EPIPE when init is gone.
+    pub fn execute(&self) -> Result<()> {
+        self.write(&[EXECUTE])
+    }
+
+    /// Init's side of [`Self::go_on`].
+    ///
+    /// # Errors
+    /// When the runtime is gone, there is no reason to go on.
+    pub fn await_go_on(&self) -> Result<()> {
+        self.expect(GO_ON)
+    }
+
+    /// Init's side of [`Self::execute`].
+    ///
+    /// # Errors
+    /// When the runtime is gone, there is no reason to go on.
+    pub fn await_execute(&self) -> Result<()> {
+        self.expect(EXECUTE)
+    }
+
+    fn expect(&self, wanted: u8) -> Result<()> {
+        let mut byte = [0u8; 1];
+        match self.read(&mut byte)? {
+            1 if byte == [wanted] => Ok(()),
+            _ => Err(Error::new(Kind::Init, "the runtime has gone away")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_survive() {
+        let (runtime, init) = Channel::pair().unwrap();
+        for message in [
+            Message::Pid(4711),
+            Message::Network,
+            Message::Mounted,
+            Message::Seccomp(7),
+            Message::Ready,
+            Message::Failure("x: no such file or directory".to_owned()),
+        ] {
+            init.send(&message).unwrap();
+            assert_eq!(runtime.receive().unwrap(), message);
+        }
+        runtime.go_on().unwrap();
+        init.await_go_on().unwrap();
+        runtime.go_on().unwrap();
+        assert!(init.await_execute().is_err());
+        drop(init);
+        assert_eq!(runtime.receive().unwrap(), Message::End);
+    }
+
+    #[test]
+    fn a_dead_runtime_is_noticed() {
+        let (runtime, init) = Channel::pair().unwrap();
+        drop(runtime);
+        assert!(init.await_go_on().is_err());
+        assert!(init.send(&Message::Ready).is_err());
+    }
+}

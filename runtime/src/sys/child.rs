@@ -1,0 +1,142 @@
+//! pidfds and waitid(2).
+//!
+//! nix's wait functions turn a death by a realtime signal into EINVAL after they have reaped the
+//! process, and so lose its status; here statuses stay numbers.
+#![allow(unsafe_code, reason = "pidfd system calls, and waitid(2) without loss")]
+
+use nix::errno::Errno;
+use nix::libc::{self, c_int, pid_t};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this status.
+    Status(i32),
+    /// A signal with this number killed it.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The status a shell would report: 128 and more for signals.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Status(status) => status,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+/// pidfd_open(2) for a child that has not been waited for, or any other process known to live.
+///
+/// # Errors
+/// ESRCH.
+pub fn open(pid: pid_t) -> Result<OwnedFd, Errno> {
+    // SAFETY: plain integers.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // SAFETY: a new descriptor (always close-on-exec, pidfd_open(2)) that nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// pidfd_send_signal(2).
+///
+/// # Errors
+/// ESRCH when the process has been waited for, EPERM.
+pub fn signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<(), Errno> {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: integers, and the null siginfo the manual page allows.
+    Errno::result(unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0)
+    })
+    .map(drop)
+}
+
+/// Waits for the child and reaps it.
+///
+/// # Errors
+/// ECHILD when it is not a child of the caller.
+pub fn wait(pidfd: BorrowedFd<'_>) -> Result<Exit, Errno> {
+    let id = libc::id_t::try_from(pidfd.as_raw_fd()).map_err(|_| Errno::EBADF)?;
+    // Ended children only, so there is always one to report.
+    waitid(libc::P_PIDFD, id, libc::WEXITED)?.map(|(_, exit)| exit).ok_or(Errno::ECHILD)
+}
+
+/// The pid of a child that has ended, which stays a zombie.
+///
+/// # Errors
+/// ECHILD without any child.
+pub fn peek() -> Result<Option<pid_t>, Errno> {
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    Ok(waitid(libc::P_ALL, 0, flags)?.map(|(pid, _)| pid))
+}
+
+/// Reaps the child `pid` that has ended.
+///
+/// # Errors
+/// ECHILD when it is not a child of the caller.
+pub fn reap(pid: pid_t) -> Result<(), Errno> {
+    let id = libc::id_t::try_from(pid).map_err(|_| Errno::ECHILD)?;
+    waitid(libc::P_PID, id, libc::WEXITED | libc::WNOHANG).map(drop)
+}
+
+fn waitid(
+    kind: libc::idtype_t,
+    id: libc::id_t,
+    flags: c_int,
+) -> Result<Option<(pid_t, Exit)>, Errno> {
+    loop {
+        // SAFETY: all zeroes is a valid siginfo_t, and says "no child" (waitid(2), WNOHANG).
+        let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };
+        // SAFETY: `info` outlives the call. __WALL: also children without an exit signal.
+        let answer = unsafe { libc::waitid(kind, id, &raw mut info, flags | libc::__WALL) };
+        match Errno::result(answer) {
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno),
+            Ok(_) => {}
+        }
+        // SAFETY: waitid fills the SIGCHLD members, or leaves the zeroes.
+        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        if pid == 0 {
+            return Ok(None);
+        }
+        let exit = if info.si_code == libc::CLD_EXITED {
+            Exit::Status(status)
+        } else {
+            Exit::Signal(status)
+        };
+        return Ok(Some((pid, exit)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+    use std::process::{Command, Stdio};
+
+    fn run(script: &str) -> Exit {
+        let child = Command::new("/bin/sh").args(["-c", script]).stdin(Stdio::null()).spawn();
+        let pid = pid_t::try_from(child.unwrap().id()).unwrap();
+        wait(open(pid).unwrap().as_fd()).unwrap()
+    }
+
+    #[test]
+    fn statuses_survive() {
+        assert_eq!(run("exit 7"), Exit::Status(7));
+        assert_eq!(run("kill -9 $$").code(), 137);
+        // A realtime signal, which nix::sys::wait cannot represent.
+        assert_eq!(run("kill -40 $$"), Exit::Signal(40));
+    }
+
+    #[test]
+    fn signals_reach_the_process_behind_the_descriptor() {
+        let child = Command::new("/bin/sleep").arg("100").spawn().unwrap();
+        let pidfd = open(pid_t::try_from(child.id()).unwrap()).unwrap();
+        signal(pidfd.as_fd(), libc::SIGTERM).unwrap();
+        assert_eq!(wait(pidfd.as_fd()), Ok(Exit::Signal(libc::SIGTERM)));
+        assert_eq!(signal(pidfd.as_fd(), 0), Err(Errno::ESRCH));
+        assert_eq!(wait(pidfd.as_fd()), Err(Errno::ECHILD));
+    }
+}

@@ -1,0 +1,116 @@
+//! Descriptors: openat2(2), close_range(2), and reading small files.
+#![allow(unsafe_code, reason = "close_range(2), dup3(2) and inherited descriptors")]
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::libc;
+use nix::sys::stat::Mode;
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// `AT_FDCWD` as a borrowed descriptor.
+pub const CWD: BorrowedFd<'static> = nix::fcntl::AT_FDCWD;
+
+/// openat2(2) with O_CLOEXEC added.
+///
+/// # Errors
+/// openat2(2): ENOENT, ELOOP (a refused link), EXDEV (left the tree), EAGAIN (a race, retried).
+pub fn open_at(
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    flags: OFlag,
+    mode: u32,
+    resolve: ResolveFlag,
+) -> Result<OwnedFd, Errno> {
+    let how = OpenHow::new()
+        .flags(flags | OFlag::O_CLOEXEC)
+        .mode(Mode::from_bits_truncate(mode))
+        .resolve(resolve);
+    loop {
+        match openat2(dir, path, how) {
+            // EAGAIN: a rename or mount elsewhere raced with a scoped lookup (openat2(2)).
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Closes every descriptor from `first` on, or marks them close-on-exec.
+///
+/// # Errors
+/// close_range(2): ENOSYS before Linux 5.9, EINVAL for CLOEXEC before 5.11.
+pub fn close_from(first: RawFd, on_exec: bool) -> Result<(), Errno> {
+    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
+    let flags = if on_exec { CLOSE_RANGE_CLOEXEC } else { 0 };
+    let first = libc::c_uint::try_from(first).unwrap_or(libc::c_uint::MAX);
+    // SAFETY: plain integers. Closing (not marking) is only done right before execve or _exit,
+    // when no owner of a descriptor runs any more.
+    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) })
+        .map(drop)
+}
+
+/// Whether descriptor `fd` is open, without touching it.
+pub fn is_open(fd: RawFd) -> bool {
+    // SAFETY: F_GETFD takes no argument and changes nothing.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+}
+
+/// Sets or clears close-on-exec on a number.
+///
+/// # Errors
+/// EBADF.
+pub fn set_cloexec(fd: RawFd, on: bool) -> Result<(), Errno> {
+    let flags = if on { libc::FD_CLOEXEC } else { 0 };
+    // SAFETY: changes one flag of a descriptor by number.
+    Errno::result(unsafe { libc::fcntl(fd, libc::F_SETFD, flags) }).map(drop)
+}
+
+/// dup3(2) onto a chosen number, without close-on-exec.
+///
+/// # Errors
+/// EBADF, EBUSY.
+pub fn dup_onto(fd: BorrowedFd<'_>, target: RawFd) -> Result<(), Errno> {
+    if fd.as_raw_fd() == target {
+        return set_cloexec(target, false);
+    }
+    // SAFETY: the caller picks numbers (0 to 2, or preserved ones) that no OwnedFd owns.
+    Errno::result(unsafe { libc::dup3(fd.as_raw_fd(), target, 0) }).map(drop)
+}
+
+/// Takes ownership of an inherited descriptor number.
+///
+/// # Errors
+/// EBADF when it is not open.
+pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
+    if !is_open(fd) {
+        return Err(Errno::EBADF);
+    }
+    // SAFETY: open, inherited from the caller of hull, and adopted once.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A borrowed view of stdin, stdout or stderr (0, 1, 2).
+pub fn stdio(fd: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: std opens /dev/null on closed numbers 0 to 2 at start; they stay open for good.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
+/// Reads at most `limit` bytes of a file from its start; more is an error.
+///
+/// # Errors
+/// EFBIG above the limit; read(2).
+pub fn read_bounded(fd: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>, Errno> {
+    let mut data = Vec::new();
+    let mut chunk = [0u8; 4096];
+    loop {
+        match nix::unistd::read(fd, &mut chunk) {
+            Ok(0) => return Ok(data),
+            Ok(n) => data.extend_from_slice(chunk.get(..n).unwrap_or_default()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        if data.len() > limit {
+            return Err(Errno::EFBIG);
+        }
+    }
+}

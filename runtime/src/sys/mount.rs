@@ -1,0 +1,112 @@
+//! The mount system calls by descriptor: open_tree(2), move_mount(2), mount_setattr(2).
+#![allow(unsafe_code, reason = "the new mount API has no safe wrapper")]
+
+use nix::errno::Errno;
+use nix::libc;
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// mount_setattr(2): the mount is read-only.
+pub const MOUNT_ATTR_RDONLY: u64 = 0x1;
+/// Set-user-ID bits and file capabilities are ignored.
+pub const MOUNT_ATTR_NOSUID: u64 = 0x2;
+/// Device files can't be opened.
+pub const MOUNT_ATTR_NODEV: u64 = 0x4;
+/// Programs can't be executed.
+pub const MOUNT_ATTR_NOEXEC: u64 = 0x8;
+/// Mask of the access time policy.
+pub const MOUNT_ATTR_ATIME: u64 = 0x70;
+/// Access times relative to modification.
+pub const MOUNT_ATTR_RELATIME: u64 = 0x0;
+/// No access times.
+pub const MOUNT_ATTR_NOATIME: u64 = 0x10;
+/// Access times always.
+pub const MOUNT_ATTR_STRICTATIME: u64 = 0x20;
+/// No access times on directories.
+pub const MOUNT_ATTR_NODIRATIME: u64 = 0x80;
+/// Id-mapped mount.
+pub const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+/// Symbolic links aren't followed.
+pub const MOUNT_ATTR_NOSYMFOLLOW: u64 = 0x0020_0000;
+
+const AT_EMPTY_PATH: libc::c_uint = 0x1000;
+const AT_RECURSIVE: libc::c_uint = 0x8000;
+
+/// The argument of mount_setattr(2).
+#[repr(C)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct MountAttr {
+    /// Attributes to set.
+    pub set: u64,
+    /// Attributes to clear.
+    pub clear: u64,
+    /// `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE`, `MS_UNBINDABLE` or 0.
+    pub propagation: u64,
+    /// User namespace of an id-mapped mount.
+    pub userns_fd: u64,
+}
+
+fn owned(result: libc::c_long) -> Result<OwnedFd, Errno> {
+    let fd = Errno::result(result)?;
+    // SAFETY: a successful call returned a new descriptor, owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd).unwrap_or(-1)) })
+}
+
+/// A detached copy of the mount, or of the whole mount tree, at `path`.
+///
+/// # Errors
+/// open_tree(2): ENOENT, EACCES, EPERM, EINVAL (unbindable).
+pub fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
+    const OPEN_TREE_CLONE: libc::c_uint = 1;
+    let mut flags = OPEN_TREE_CLONE | libc::O_CLOEXEC.cast_unsigned();
+    if recursive {
+        flags |= AT_RECURSIVE;
+    }
+    if path.is_empty() {
+        flags |= AT_EMPTY_PATH;
+    }
+    // SAFETY: `path` is NUL-terminated and outlives the call.
+    owned(unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) })
+}
+
+/// Attaches the mount `tree` on the directory or file `target` refers to.
+///
+/// # Errors
+/// move_mount(2): EPERM, ENOTDIR (directory on file or the reverse), EINVAL.
+pub fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    const F_EMPTY_PATH: libc::c_uint = 0x4;
+    const T_EMPTY_PATH: libc::c_uint = 0x40;
+    let empty = c"".as_ptr();
+    // SAFETY: both paths are empty, NUL-terminated and static.
+    Errno::result(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree.as_raw_fd(),
+            empty,
+            target.as_raw_fd(),
+            empty,
+            F_EMPTY_PATH | T_EMPTY_PATH,
+        )
+    })
+    .map(drop)
+}
+
+/// Changes attributes of the mount `fd` is on, or of the tree below it.
+///
+/// # Errors
+/// mount_setattr(2): EPERM (locked flags), EINVAL, EBUSY (writers), ENOSYS before 5.12.
+pub fn set_attr(fd: BorrowedFd<'_>, attr: &MountAttr, recursive: bool) -> Result<(), Errno> {
+    let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
+    // SAFETY: the structure's size is passed with it.
+    Errno::result(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            std::ptr::from_ref(attr),
+            size_of::<MountAttr>(),
+        )
+    })
+    .map(drop)
+}
