@@ -33,6 +33,10 @@ fn main() {
         return;
     }
     println!("cargo::rustc-link-search=native={}", directory.display());
+    // The archive comes after the C library on the command line and a linker does not look back, so
+    // the library is named again; as an archive, for rustc has asked for shared ones by then.
+    println!("cargo::rustc-link-arg=-Wl,-Bstatic");
+    println!("cargo::rustc-link-arg=-lc");
 }
 
 /// Where the archive may be, best first.

@@ -124,7 +124,7 @@ pub fn clear_onlcr(terminal: BorrowedFd<'_>) -> Result<()> {
 
 /// Connects to the stream socket at `path` (`--console-socket`, `--pidfd-socket`).
 pub fn connect_socket(path: &Path) -> Result<OwnedFd> {
-    let at = || format!("connect({path:?})");
+    let at = || format!("connect({})", path.display());
     let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
         .at(|| "socket(AF_UNIX)")?;
     let direct = UnixAddr::new(path);
@@ -138,7 +138,8 @@ pub fn connect_socket(path: &Path) -> Result<OwnedFd> {
     };
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let directory = open(parent, flags, Mode::empty()).at(|| format!("open({parent:?})"))?;
+    let directory =
+        open(parent, flags, Mode::empty()).at(|| format!("open({})", parent.display()))?;
     let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
     let address = UnixAddr::new(&short).at(at)?;
     connect(socket.as_raw_fd(), &address).at(at)?;

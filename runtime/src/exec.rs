@@ -217,7 +217,13 @@ fn attend_child(
                 attend::notify(sandbox, listener.as_ref(), number, state, Status::Running)?;
                 sandbox.channel.go_on()?;
             }
-            Message::Ready => return attend::limit(sandbox.pid, &prepared.process, &prepared.proc),
+            Message::Limits => {
+                attend::limits(sandbox.pid, &prepared.process)?;
+                sandbox.channel.go_on()?;
+            }
+            Message::Ready => {
+                return attend::oom_score(sandbox.pid, &prepared.process, &prepared.proc);
+            }
             other => return Err(attend::ended(sandbox, other)),
         }
     }

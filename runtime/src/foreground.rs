@@ -268,7 +268,7 @@ impl Attendant<'_> {
     /// Writes out what the process had written when it ended, until that is done or a signal
     /// says that nobody wants to wait for a slow reader.
     fn drain(&mut self) -> Result<()> {
-        self.copies.retain(|copy| copy.is_output());
+        self.copies.retain(Copy::is_output);
         loop {
             self.copies.retain_mut(|copy| !copy.drain());
             if self.copies.is_empty() {

@@ -92,8 +92,8 @@ fn deadline(hook: &Hook) -> Result<Option<Instant>> {
     Ok(Instant::now().checked_add(Duration::from_secs(seconds)))
 }
 
-/// The hook as a command. std empties the signal mask of what it starts and resets SIGPIPE, which
-/// it ignores itself; all other descriptors of this process are close-on-exec.
+/// The hook as a command. std resets SIGPIPE, which it ignores itself; all other descriptors of
+/// this process are close-on-exec.
 fn command(hook: &Hook, state: &[u8], default_env: DefaultEnv<'_>) -> Result<Command> {
     let mut command = Command::new(&hook.path);
     if let Some((first, rest)) = hook.args.split_first() {
@@ -114,6 +114,7 @@ fn command(hook: &Hook, state: &[u8], default_env: DefaultEnv<'_>) -> Result<Com
         }
     }
     command.stdin(stdin(state)?).stdout(Stdio::piped()).stderr(Stdio::piped());
+    child::unblock_signals(&mut command);
     Ok(command)
 }
 

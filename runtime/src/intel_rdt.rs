@@ -174,8 +174,8 @@ impl RdtPlan {
         if self.named && self.lines.is_empty() {
             let there = || {
                 format!(
-                    "clos dir {:?} not accessible (must be pre-created without a schema)",
-                    self.group
+                    "clos dir {} not accessible (must be pre-created without a schema)",
+                    self.group.display()
                 )
             };
             return fs::metadata(&self.group).map(|_| false).at(there);
@@ -203,8 +203,8 @@ impl RdtPlan {
             });
             if !same {
                 return Err(Error::config(format!(
-                    "intelRdt: {line:?} does not match the schemata of the existing {:?}",
-                    self.group
+                    "intelRdt: {line:?} does not match the schemata of the existing {}",
+                    self.group.display()
                 )));
             }
         }
@@ -230,7 +230,7 @@ pub fn destroy(state: &RdtState) -> Result<()> {
     for path in state.monitor.iter().chain(own_group) {
         match fs::remove_dir(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            other => other.at(|| format!("rmdir({path:?})"))?,
+            other => other.at(|| format!("rmdir({})", path.display()))?,
         }
     }
     Ok(())
@@ -265,7 +265,7 @@ fn make_directory(path: &Path) -> Result<bool> {
     match fs::create_dir(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error).at(|| format!("mkdir({path:?})")),
+        Err(error) => Err(error).at(|| format!("mkdir({})", path.display())),
     }
 }
 
@@ -273,14 +273,14 @@ fn write(path: &Path, text: &str) -> Result<()> {
     // Not created: these files are the kernel's.
     let file = fs::OpenOptions::new().write(true).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes()))
-        .at(|| format!("write {text:?} to {path:?}"))
+        .at(|| format!("write {text:?} to {}", path.display()))
 }
 
 fn read(path: &Path) -> Result<String> {
     let mut text = String::new();
     let file = fs::File::open(path);
     file.and_then(|file| file.take(LIMIT).read_to_string(&mut text))
-        .at(|| format!("read {path:?}"))?;
+        .at(|| format!("read {}", path.display()))?;
     Ok(text)
 }
 

@@ -4,7 +4,7 @@
 //! down before it is made, so that `delete` can clean up after a `create` that was killed.
 
 use crate::cgroup::{Cgroup, Layout};
-use crate::container::{Slot, State, Store, process, start, state, store, time};
+use crate::container::{Slot, State, Store, process, start, state, store};
 use crate::error::{At, Error, Result};
 use crate::foreground::Signals;
 use crate::intel_rdt::RdtPlan;
@@ -179,7 +179,7 @@ fn settle(
         sandbox.rdt.clone_from(&state.intel_rdt);
     }
     attend::until_ready(sandbox, staged, slot, state)?;
-    attend::limit(sandbox.pid, &staged.plan.process, &staged.proc)
+    attend::oom_score(sandbox.pid, &staged.plan.process, &staged.proc)
 }
 
 /// Asked for and missing is an error, never less protection in silence.
@@ -214,7 +214,8 @@ pub fn check_labels(identity: &Identity, mount_label: bool) -> Result<()> {
 
 fn filter(request: &Request<'_>, plan: &Plan<'_>) -> Result<Option<seccomp::Filter>> {
     let Some(filter) = &plan.seccomp else { return Ok(None) };
-    let cache = request.root.join(".seccomp");
+    crate::log::debug(format_args!("seccomp filter flags: {}", filter.flags));
+    let cache = request.root.join(",seccomp");
     seccomp::filter(Some(&cache), filter, &mut |name| {
         crate::log::debug(format_args!("unknown seccomp syscall {name:?} ignored"));
     })
@@ -245,7 +246,7 @@ fn remember(
         hull: state::FORMAT,
         id: request.id.to_owned(),
         creator: process::identify(own_pid).unwrap_or_default(),
-        created: time::now(),
+        created: crate::log::now(),
         bundle: request.bundle.path.clone(),
         rootfs: PathBuf::from(plan.rootfs.path.to_string_lossy().as_ref()),
         annotations: request.bundle.spec.annotations.clone(),

@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How an entry is written.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +158,12 @@ fn quoted(value: &str) -> String {
     }
     out.push('"');
     out
+}
+
+/// The present time, see [`rfc3339`].
+pub fn now() -> String {
+    // A clock before 1970 is no clock.
+    rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// A time since the epoch as RFC 3339 in UTC, `2026-11-23T16:01:02Z`, with a fraction of a second

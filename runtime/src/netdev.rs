@@ -139,7 +139,7 @@ fn attach_one(
 /// A connection to another network namespace; the caller, single-threaded, is back in its own
 /// when this returns.
 fn open_in(netns: BorrowedFd<'_>) -> Result<Netlink> {
-    let own = File::open("/proc/self/ns/net").at(|| "open(\"/proc/self/ns/net\")")?;
+    let own = File::open("/proc/thread-self/ns/net").at(|| "open(/proc/thread-self/ns/net)")?;
     setns(netns, CloneFlags::CLONE_NEWNET).at(|| "setns(container's network namespace)")?;
     let socket = Netlink::open().at(|| "socket(AF_NETLINK)");
     setns(own, CloneFlags::CLONE_NEWNET).at(|| "setns(own network namespace)")?;

@@ -55,7 +55,7 @@ pub fn make_directory(slot: &Path) -> Result<()> {
     DirBuilder::new()
         .create(&path)
         .and_then(|()| set_permissions(&path, Permissions::from_mode(0o755)))
-        .at(|| format!("mkdir({path:?})"))
+        .at(|| format!("mkdir({})", path.display()))
 }
 
 fn directory(slot: &Path) -> PathBuf {
@@ -80,11 +80,11 @@ impl NotifySocket {
         connect(manager.as_raw_fd(), &address).at(|| format!("connect({host:?})"))?;
         let path = directory(slot);
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let fd = open(&path, flags, Mode::empty()).at(|| format!("open({path:?})"))?;
+        let fd = open(&path, flags, Mode::empty()).at(|| format!("open({})", path.display()))?;
         // By descriptor, because the path may be longer than sun_path.
         let short = Path::new("/proc/self/fd").join(fd.as_raw_fd().to_string()).join(SOCKET_NAME);
         let container = datagram_socket(SockFlag::SOCK_NONBLOCK)?;
-        let bound = || format!("bind({path:?}/{SOCKET_NAME})");
+        let bound = || format!("bind({}/{SOCKET_NAME})", path.display());
         // One that an earlier start left when it was killed.
         match remove_file(&short) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

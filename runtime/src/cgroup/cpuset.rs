@@ -1,36 +1,36 @@
 //! cpuset of cgroup v1: a new cgroup has neither CPUs nor memory nodes, and takes no process
 //! before it has both (cpuset(7)). They are copied from the parent.
 
-use super::file::{gone, read_raw, write_raw};
+use super::file::{gone, read_raw, write};
 use crate::error::{At, Result};
 use std::path::Path;
 
 /// Both files, and their names in a hierarchy mounted with `noprefix`.
 const FILES: [[&str; 2]; 2] = [["cpuset.cpus", "cpus"], ["cpuset.mems", "mems"]];
 
-/// Fills the empty files of `path` and its parents below `mount`.
-pub(super) fn inherit(path: &Path, mount: &Path) -> Result<()> {
-    FILES.iter().try_for_each(|names| fill(names, path, mount).map(drop))
+/// Fills the empty files of `path` and its parents below `mount`. A `new` directory is known to be
+/// empty (or has, by `cgroup.clone_children`, what its parent has).
+pub(super) fn inherit(path: &Path, mount: &Path, new: bool) -> Result<()> {
+    FILES.iter().try_for_each(|names| fill(names, path, mount, new))
 }
 
-/// The value of a file in `path`, which is filled from the parent's if it is empty.
-fn fill(names: &[&str; 2], path: &Path, mount: &Path) -> Result<String> {
-    // Parents first: the deepest directory that has a value, then down again.
+/// Fills one of the files from the nearest parent that has a value, parents first.
+fn fill(names: &[&str; 2], path: &Path, mount: &Path, new: bool) -> Result<()> {
     let mut empty = Vec::new();
-    let mut value = String::new();
     for level in path.ancestors().take_while(|level| level.starts_with(mount)) {
-        let (name, text) = read_either(names, level)?;
-        if !text.trim_end().is_empty() {
-            text.trim_end().clone_into(&mut value);
-            break;
+        if new && level == path {
+            empty.push(level);
+            continue;
         }
-        empty.push((level, name));
+        let (name, text) = read_either(names, level)?;
+        let value = text.trim_end();
+        if value.is_empty() {
+            empty.push(level);
+            continue;
+        }
+        return empty.into_iter().rev().try_for_each(|level| write(level, name, value));
     }
-    for (level, name) in empty.into_iter().rev() {
-        write_raw(level, name, &value)
-            .at(|| format!("write {value:?} to {:?}", level.join(name)))?;
-    }
-    Ok(value)
+    Ok(())
 }
 
 /// The content of whichever of the two files there is.

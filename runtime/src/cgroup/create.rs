@@ -1,14 +1,18 @@
 //! Making the directories of a container, setting its limits, and undoing that.
 
+use super::destroy::PATIENCE;
+use super::devices::{Entry, Whitelist};
 use super::file::{forbidden, open_write, read_optional, write_open, write_raw};
 use super::{Cgroup, Place, attach, cpuset};
 use crate::error::{At, Error, Kind, Result};
 use crate::plan::cgroup::{CgroupPlan, Devices, Directory};
 use nix::errno::Errno;
-use nix::unistd::{Uid, chown};
+use nix::fcntl::AT_FDCWD;
+use nix::unistd::{Uid, UnlinkatFlags, chown, unlinkat};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::time::Instant;
 
 /// How often a parent may vanish while a directory is made in it: another container that shares
 /// the parent can be undone at the same time.
@@ -37,20 +41,17 @@ impl Cgroup {
 
     /// Removes what [`Cgroup::create`] made, and nothing else.
     pub fn undo(self) -> Result<()> {
-        if let (Some(program), Some(path)) = (&self.program, self.unified()) {
-            attach::detach(path, program)?;
-        }
-        let mut result = Ok(());
+        let end = Instant::now() + PATIENCE;
+        let mut result = match (&self.program, self.unified()) {
+            (Some(program), Some(path)) => attach::detach(path, program),
+            _ => Ok(()),
+        };
         for path in self.made.iter().rev() {
             let removed = if self.places.iter().any(|place| place.path == *path) {
-                self.remove(path)
+                self.remove(path, end)
             } else {
                 // A parent: somebody else may use it by now.
-                match nix::unistd::unlinkat(
-                    nix::fcntl::AT_FDCWD,
-                    path,
-                    nix::unistd::UnlinkatFlags::RemoveDir,
-                ) {
+                match unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir) {
                     Err(Errno::EBUSY | Errno::ENOTEMPTY | Errno::ENOENT) => Ok(()),
                     other => other.at(|| format!("rmdir {path:?}")),
                 }
@@ -66,7 +67,7 @@ impl Cgroup {
                 Ok(()) => {}
                 Err(error) if tolerated(plan, &error) => {
                     self.places.retain(|place| place.path != directory.path);
-                    if directory.unified && !plan.writes.is_empty() {
+                    if plan.directories.len() == 1 && !plan.writes.is_empty() {
                         return Err(error).at(|| {
                             "rootless needs no limits + no cgrouppath when no permission is \
                              granted for cgroups"
@@ -83,10 +84,11 @@ impl Cgroup {
             };
         }
         if let Some(directory) = plan.directories.first().filter(|_| self.is_v2()) {
-            self.enable_controllers(directory, plan)?;
+            enable_controllers(directory, plan)?;
         }
         self.write_limits(plan)?;
-        match self.limit_devices(plan) {
+        let new = self.main().is_some_and(|path| self.made.iter().any(|made| made == path));
+        match self.limit_devices(&plan.devices, new) {
             // A user namespace can neither write device rules nor make devices.
             Err(error) if plan.rootless && is_forbidden(&error) => {}
             other => other?,
@@ -102,11 +104,14 @@ impl Cgroup {
         let path = &directory.path;
         let new = self.make_all(path, &directory.mount)?;
         self.places.push(Place {
-            controllers: directory.controllers.clone(),
+            // Of the unified hierarchy all controllers are at the one place.
+            controllers: if directory.unified { Vec::new() } else { directory.controllers.clone() },
             path: path.clone(),
             unified: directory.unified,
         });
-        let has = |name: &str| directory.controllers.iter().any(|controller| controller == name);
+        let has = |name: &str| {
+            !directory.unified && directory.controllers.iter().any(|controller| controller == name)
+        };
         if !new {
             let alone = directory.unified && self.is_v2();
             if has("devices") || alone {
@@ -116,7 +121,7 @@ impl Cgroup {
                 return Err(Error::new(Kind::State, "container's cgroup unexpectedly frozen"));
             }
         }
-        if has("cpuset") { cpuset::inherit(path, &directory.mount) } else { Ok(()) }
+        if has("cpuset") { cpuset::inherit(path, &directory.mount, new) } else { Ok(()) }
     }
 
     /// Makes `path` and its parents up to `mount`; whether `path` is new.
@@ -141,64 +146,32 @@ impl Cgroup {
         Err(Errno::ENOENT).at(|| format!("mkdir {path:?}"))
     }
 
-    /// Sees to it that the v2 directory has all the controllers of the mount point, as far as the
-    /// levels between let through.
-    fn enable_controllers(&self, directory: &Directory, plan: &CgroupPlan) -> Result<()> {
-        let read = |path: &Path| {
-            let text = read_optional(path, "cgroup.controllers");
-            text.map(|text| text.unwrap_or_default())
-        };
-        let wanted = read(&directory.mount)?;
-        let lacking = || -> Result<bool> {
-            let has = read(&directory.path)?;
-            Ok(wanted.split_whitespace().any(|name| has.split_whitespace().all(|own| own != name)))
-        };
-        if !lacking()? {
-            return Ok(());
-        }
-        let parents: Vec<&Path> = directory
-            .path
-            .ancestors()
-            .skip(1)
-            .take_while(|path| path.starts_with(&directory.mount))
-            .collect();
-        let all: Vec<String> = wanted.split_whitespace().map(|name| format!("+{name}")).collect();
-        for parent in parents.into_iter().rev() {
-            // One write for all; where one of them is refused, as many as possible. A controller
-            // that is missing in the end is reported by the limit that needs it.
-            if write_raw(parent, "cgroup.subtree_control", &all.join(" ")).is_err() {
-                for name in &all {
-                    let _ = write_raw(parent, "cgroup.subtree_control", name);
-                }
-            }
-        }
-        if lacking()? { check_type(&directory.path, plan) } else { Ok(()) }
-    }
-
     /// Sets the limits.
     fn write_limits(&self, plan: &CgroupPlan) -> Result<()> {
-        if let (Some(check), false) = (plan.check_usage, self.made.is_empty()) {
-            self.check_usage(check)?;
-        }
+        plan.check_usage.map_or(Ok(()), |check| self.check_usage(check))?;
         self.write_all(&plan.writes)
     }
 
-    /// Sets the device rules.
-    fn limit_devices(&mut self, plan: &CgroupPlan) -> Result<()> {
-        match &plan.devices {
+    /// Sets the device rules in the place of those that were set before; with as little
+    /// interruption for running processes as the kernel allows.
+    pub fn replace_devices(&mut self, devices: &Devices) -> Result<()> {
+        self.limit_devices(devices, false)
+    }
+
+    /// Sets the device rules. Of a `new` cgroup it is known that it has none of its own.
+    fn limit_devices(&mut self, devices: &Devices, new: bool) -> Result<()> {
+        match devices {
             Devices::V2(rules) => {
                 let Some(path) = self.unified() else { return Ok(()) };
-                let path = path.to_owned();
-                let new = self.made.contains(&path);
-                let program = attach::attach(&path, rules, new)?;
+                let program = attach::attach(path, rules, new)?;
+                // A program goes with its cgroup; from one that stays it has to be detached.
                 self.program = (!new).then_some(program);
                 Ok(())
             }
             Devices::V1(whitelist) => {
                 let Some(path) = self.place("devices") else { return Ok(()) };
-                let new = self.made.iter().any(|made| made == path);
                 let current = if new { None } else { read_optional(path, "devices.list")? };
-                let current = current.as_deref().and_then(super::devices::Whitelist::parse);
+                let current = current.as_deref().and_then(Whitelist::parse);
                 write_entries(path, &whitelist.entries(current.as_ref()))
             }
         }
@@ -206,7 +179,7 @@ impl Cgroup {
 }
 
 /// Writes `entries` in order; each of the two files is opened once at most.
-fn write_entries(path: &Path, entries: &[super::devices::Entry]) -> Result<()> {
+fn write_entries(path: &Path, entries: &[Entry]) -> Result<()> {
     let (mut allow, mut deny) = (None, None);
     for entry in entries {
         let (name, open) =
@@ -221,6 +194,36 @@ fn write_entries(path: &Path, entries: &[super::devices::Entry]) -> Result<()> {
             .at(|| format!("write {:?} to {:?}", entry.value, path.join(name)))?;
     }
     Ok(())
+}
+
+/// Sees to it that the v2 directory has all the controllers of the mount point, as far as the
+/// levels between let through.
+fn enable_controllers(directory: &Directory, plan: &CgroupPlan) -> Result<()> {
+    let lacking = || -> Result<bool> {
+        let has = read_optional(&directory.path, "cgroup.controllers")?.unwrap_or_default();
+        let enabled = |name: &String| has.split_whitespace().any(|own| own == name);
+        Ok(!directory.controllers.iter().all(enabled))
+    };
+    if !lacking()? {
+        return Ok(());
+    }
+    let parents: Vec<&Path> = directory
+        .path
+        .ancestors()
+        .skip(1)
+        .take_while(|path| path.starts_with(&directory.mount))
+        .collect();
+    let all: Vec<String> = directory.controllers.iter().map(|name| format!("+{name}")).collect();
+    for parent in parents.into_iter().rev() {
+        // One write for all; where one of them is refused, as many as possible. A controller
+        // that is missing in the end is reported by the limit that needs it.
+        if write_raw(parent, "cgroup.subtree_control", &all.join(" ")).is_err() {
+            for name in &all {
+                let _ = write_raw(parent, "cgroup.subtree_control", name);
+            }
+        }
+    }
+    if lacking()? { check_type(&directory.path, plan) } else { Ok(()) }
 }
 
 /// Whether a directory that can't be made is left out.
@@ -283,4 +286,48 @@ fn delegate(path: &Path, owner: u32) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::Layout;
+    use crate::plan::cgroup::{Request, plan};
+
+    /// Creates cgroups where nobody may make directories, not even root: in sysfs.
+    fn forbidden(layout: &Layout, path: &str, limits: &str, rootless: bool) -> Result<Cgroup> {
+        let resources = serde_json::from_str(limits).unwrap();
+        let request = Request {
+            cgroups_path: path,
+            id: "hull-test",
+            resources: Some(&resources),
+            devices: &[],
+            rootless,
+            owner: None,
+        };
+        Cgroup::create(&plan(layout, &request).unwrap())
+    }
+
+    #[test]
+    fn rootless_without_permission() {
+        let v1 = Layout::v1("/sys", &["devices", "memory"], true);
+        let v2 = Layout::v2("/sys/kernel", &["memory"], Some("/"));
+        let limits = r#"{"memory":{"limit":1000000}}"#;
+        for layout in [&v1, &v2] {
+            let cgroup = forbidden(layout, "", "{}", true).unwrap();
+            assert!(cgroup.paths().is_empty());
+            let join = cgroup.join().unwrap();
+            assert!(join.into.is_none() && join.tasks.is_empty());
+            for (path, rootless) in [("/hull-test", true), ("", false)] {
+                let error = forbidden(layout, path, "{}", rootless).unwrap_err().to_string();
+                assert!(error.starts_with("mkdir "), "{error}");
+            }
+        }
+        assert_eq!(
+            forbidden(&v1, "", limits, true).unwrap_err().to_string(),
+            "cannot set memory limit: container could not join or create cgroup"
+        );
+        let error = forbidden(&v2, "", limits, true).unwrap_err().to_string();
+        assert!(error.starts_with("rootless needs no limits + no cgrouppath"), "{error}");
+    }
 }

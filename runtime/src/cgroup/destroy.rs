@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long processes that were killed may take to be gone.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The longest sleep where the kernel offers nothing to wait for.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -18,20 +18,17 @@ impl Cgroup {
     /// Removes the directories and all cgroups the container made in them. There must be no
     /// process in them but such as have been killed; those are waited for, but not for long.
     pub fn destroy(&self) -> Result<()> {
-        let mut failed = Vec::new();
+        let end = Instant::now() + PATIENCE;
+        let mut result = Ok(());
         for place in &self.places {
-            if let Err(error) = self.remove(&place.path) {
-                failed.push(error);
-            }
+            // All of them, whatever happens to one; the first failure is reported.
+            result = result.and(self.remove(&place.path, end));
         }
-        match failed.into_iter().next() {
-            None => Ok(()),
-            Some(error) => Err(error),
-        }
+        result
     }
 
-    /// Removes one directory with its descendants.
-    pub(super) fn remove(&self, path: &Path) -> Result<()> {
+    /// Removes one directory with its descendants; gives up at `end`.
+    pub(super) fn remove(&self, path: &Path, end: Instant) -> Result<()> {
         match unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => return Ok(()),
             // EROFS is the answer of a read-only mount for a path that does not exist too.
@@ -39,7 +36,6 @@ impl Cgroup {
             Err(Errno::EBUSY | Errno::ENOTEMPTY) => {}
             Err(errno) => return Err(errno).at(|| format!("rmdir {path:?}")),
         }
-        let end = Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(1);
         loop {
             let mut busy = false;

@@ -7,6 +7,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
 
+/// How much is read at once.
+const CHUNK: usize = 4096;
+
 /// Opens `dir`/`file` for writing only; never creates it.
 pub(super) fn open_write(dir: &Path, file: &str) -> std::io::Result<File> {
     OpenOptions::new().write(true).open(dir.join(file))
@@ -35,9 +38,25 @@ pub(super) fn write(dir: &Path, file: &str, value: &str) -> Result<()> {
 
 /// The content of `dir`/`file`.
 pub(super) fn read_raw(dir: &Path, file: &str) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(dir.join(file))?.read_to_string(&mut text)?;
-    Ok(text)
+    read_open(&mut File::open(dir.join(file))?)
+}
+
+/// The content of an open file of cgroupfs or /proc.
+///
+/// The kernel fills the buffer it is given with as many whole records as fit (fs/seq_file.c). Such
+/// records are short, so a read that leaves more than half of the buffer free was the last, and
+/// nearly all files take the one.
+pub(super) fn read_open(file: &mut File) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let length = bytes.len();
+        bytes.resize(length + CHUNK, 0);
+        let count = file.read(bytes.get_mut(length..).unwrap_or_default())?;
+        bytes.truncate(length + count);
+        if count < CHUNK / 2 {
+            return String::from_utf8(bytes).map_err(|_| Errno::EILSEQ.into());
+        }
+    }
 }
 
 /// The content of `dir`/`file`; nothing if there is no such file, or the cgroup went away.

@@ -16,36 +16,48 @@ const ATTEMPTS: u32 = 1000;
 /// How long a v1 cgroup may be between states when it is only looked at, in milliseconds.
 const SETTLING: u32 = 1000;
 
+/// A directory that can be frozen.
+enum Freezer<'a> {
+    V1(&'a Path),
+    V2(&'a Path),
+}
+
 impl Cgroup {
     /// Stops all processes of the cgroup and its descendants, and returns when they are stopped.
     pub fn freeze(&self) -> Result<()> {
-        if self.is_v2() {
-            return self.unified().map_or_else(|| Err(no_freezer()), freeze_v2);
+        match self.freezer().ok_or_else(no_freezer)? {
+            Freezer::V2(path) => freeze_v2(path),
+            Freezer::V1(path) => freeze_v1(path).inspect_err(|_| {
+                // A half-frozen cgroup can neither work nor be killed.
+                let _ = write_raw(path, "freezer.state", "THAWED");
+            }),
         }
-        let path = self.place("freezer").ok_or_else(no_freezer)?;
-        freeze_v1(path).inspect_err(|_| {
-            // A half-frozen cgroup can neither work nor be killed.
-            let _ = write_raw(path, "freezer.state", "THAWED");
-        })
     }
 
     /// Lets the processes go on.
     pub fn thaw(&self) -> Result<()> {
-        if self.is_v2() {
-            return self.unified().map_or(Ok(()), |path| write(path, "cgroup.freeze", "0"));
+        match self.freezer().ok_or_else(no_freezer)? {
+            Freezer::V2(path) => write(path, "cgroup.freeze", "0"),
+            Freezer::V1(path) => write(path, "freezer.state", "THAWED"),
         }
-        let path = self.place("freezer").ok_or_else(no_freezer)?;
-        write(path, "freezer.state", "THAWED")
     }
 
     /// Whether the cgroup itself, not an ancestor, is frozen; false for one that is gone.
     pub fn is_frozen(&self) -> Result<bool> {
-        if self.is_v2() {
-            let Some(path) = self.unified() else { return Ok(false) };
-            let state = read_optional(path, "cgroup.freeze")?;
-            return Ok(state.is_some_and(|state| state.trim_end() == "1"));
+        match self.freezer() {
+            None => Ok(false),
+            Some(Freezer::V1(path)) => is_frozen_v1(path),
+            Some(Freezer::V2(path)) => {
+                let state = read_optional(path, "cgroup.freeze")?;
+                Ok(state.is_some_and(|state| state.trim_end() == "1"))
+            }
         }
-        self.place("freezer").map_or(Ok(false), is_frozen_v1)
+    }
+
+    /// The freezer of cgroup v1, or the unified directory where there is none.
+    fn freezer(&self) -> Option<Freezer<'_>> {
+        let v1 = self.place("freezer").filter(|_| !self.is_v2());
+        v1.map(Freezer::V1).or_else(|| self.unified().map(Freezer::V2))
     }
 }
 

@@ -1,11 +1,10 @@
 //! How this host's control groups are arranged: cgroup v2, or v1 hierarchies (with or without the
 //! unified one beside them).
 
+use super::file::read_open;
 use crate::error::{At, Error, Result};
-use nix::errno::Errno;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Where control groups are mounted on every host that follows the file hierarchy of systemd.
@@ -137,13 +136,12 @@ impl Layout {
 fn detect_v2(root: &Path, own_path: bool) -> Result<Layout> {
     let file = root.join("cgroup.controllers");
     let controllers = std::fs::read_to_string(&file).at(|| format!("read {file:?}"))?;
-    let own_path = match own_path {
-        false => None,
-        true => {
-            let own = read_proc("/proc/self/cgroup")?;
-            let unified = membership(&own).find(|(controllers, _)| controllers.is_empty());
-            Some(unified.map_or("/", |(_, path)| path).to_owned())
-        }
+    let own_path = if own_path {
+        let own = read_proc("/proc/self/cgroup")?;
+        let unified = membership(&own).find(|(controllers, _)| controllers.is_empty());
+        Some(unified.map_or("/", |(_, path)| path).to_owned())
+    } else {
+        None
     };
     Ok(Layout::V2(Unified {
         root: root.to_owned(),
@@ -176,10 +174,14 @@ fn locate(
             break;
         }
     }
-    Ok(mounts.read()?.iter().find(|mount| mount.has(controllers)).map(|mount| {
-        let own = own.strip_prefix(mount.root.trim_end_matches('/')).unwrap_or("/");
-        (mount.point.clone(), if own.is_empty() { "/" } else { own }.to_owned())
-    }))
+    let mount = mounts.read()?.iter().find(|mount| mount.has(controllers));
+    Ok(mount.map(|mount| (mount.point.clone(), visible(own, &mount.root))))
+}
+
+/// `own`, a path from the root of the hierarchy, below a mount of the cgroup `root` of it.
+fn visible(own: &str, root: &str) -> String {
+    let below = Path::new(own).strip_prefix(root).unwrap_or(Path::new(""));
+    format!("/{}", below.display())
 }
 
 /// The host's cgroup v1 mounts, read when first needed.
@@ -251,24 +253,9 @@ fn filesystem(path: &Path) -> Option<FsType> {
     statfs(path).ok().map(|stat| stat.filesystem_type())
 }
 
-/// A small file of /proc. Such a file is produced whole by one read, so a read that did not fill
-/// the buffer was the last.
+/// A file of /proc.
 pub(super) fn read_proc(path: &str) -> Result<String> {
-    let mut file = File::open(path).at(|| format!("open {path:?}"))?;
-    let mut bytes = vec![0; 4096];
-    let mut length = 0;
-    loop {
-        let free = bytes.get_mut(length..).unwrap_or_default();
-        let capacity = free.len();
-        let count = file.read(free).at(|| format!("read {path:?}"))?;
-        length += count;
-        if count < capacity {
-            break;
-        }
-        bytes.resize(length + 4096, 0);
-    }
-    bytes.truncate(length);
-    String::from_utf8(bytes).map_err(|_| Errno::EILSEQ).at(|| format!("read {path:?}"))
+    File::open(path).and_then(|mut file| read_open(&mut file)).at(|| format!("read {path:?}"))
 }
 
 #[cfg(test)]
@@ -280,6 +267,32 @@ mod tests {
         let text = "9:name=systemd:/\n4:cpu,cpuacct:/a:b\n0::/user.slice\n";
         let lines: Vec<_> = membership(text).collect();
         assert_eq!(lines, [("name=systemd", "/"), ("cpu,cpuacct", "/a:b"), ("", "/user.slice")]);
+    }
+
+    #[test]
+    fn own_cgroup_in_a_container_without_a_namespace() {
+        let table = [
+            ("/docker/x", "/docker/x", "/"),
+            ("/docker/x/sub", "/docker/x", "/sub"),
+            ("/docker/xy", "/docker/x", "/"),
+            ("/a", "/", "/a"),
+            ("/", "/", "/"),
+        ];
+        for (own, root, expected) in table {
+            assert_eq!(visible(own, root), expected, "{own} below {root}");
+        }
+    }
+
+    #[test]
+    fn a_mount_is_found_by_all_its_controllers() {
+        let mount = |options: &[&str]| Mount {
+            point: PathBuf::from("/m"),
+            root: "/".to_owned(),
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+        };
+        assert!(mount(&["rw", "cpu", "cpuacct"]).has("cpu,cpuacct"));
+        assert!(mount(&["rw", "name=systemd"]).has("name=systemd"));
+        assert!(!mount(&["rw", "cpuset"]).has("cpu"));
     }
 
     #[test]

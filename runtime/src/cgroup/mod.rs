@@ -5,6 +5,11 @@
 //! cgroup v1 has one directory for each hierarchy, v2 has one altogether; a hybrid host has both,
 //! the v2 directory without controllers.
 
+#![allow(
+    clippy::unnecessary_debug_formatting,
+    reason = "paths in messages are quoted and escaped, so that a message is one line"
+)]
+
 mod attach;
 mod cpuset;
 mod create;
@@ -53,7 +58,9 @@ impl Cgroup {
     /// The cgroups that were recorded as `paths` when they were made.
     pub fn open(paths: &BTreeMap<String, PathBuf>) -> Self {
         let mut places: Vec<Place> = Vec::new();
-        for (controller, path) in paths {
+        // The unified one, whose name is empty and sorts first, goes last: while the others are
+        // removed it tells when their processes are gone.
+        for (controller, path) in paths.iter().rev() {
             let unified = controller.is_empty();
             let known = places.iter_mut().find(|place| place.path == *path && !unified);
             match known {
@@ -82,7 +89,7 @@ impl Cgroup {
         paths
     }
 
-    /// Whether any of the directories exists.
+    /// Whether the cgroup is there.
     pub fn exists(&self) -> bool {
         self.main().is_some_and(Path::exists)
     }

@@ -12,7 +12,7 @@ fn run(program: &[Insn], typ: Type, major: u32, minor: u32, access: u8) -> bool 
         next += 1;
         let (dst, src) = (usize::from(insn.dst()), usize::from(insn.src()));
         // Immediates are sign-extended for 64-bit operations.
-        let imm = i64::from(insn.imm).cast_unsigned_();
+        let imm = u64::from_ne_bytes(i64::from(insn.imm).to_ne_bytes());
         let mut jump = false;
         match insn.code {
             0x61 => {
@@ -36,16 +36,6 @@ fn run(program: &[Insn], typ: Type, major: u32, minor: u32, access: u8) -> bool 
         }
     }
     panic!("the program does not end");
-}
-
-trait Unsigned {
-    fn cast_unsigned_(self) -> u64;
-}
-
-impl Unsigned for i64 {
-    fn cast_unsigned_(self) -> u64 {
-        u64::from_ne_bytes(self.to_ne_bytes())
-    }
 }
 
 fn agree(rules: &[Rule]) {

@@ -1,10 +1,10 @@
 //! Waiting for a cgroup to become frozen or empty.
 
-use super::file::gone;
+use super::file::{gone, read_open};
 use crate::error::{At, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Seek;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,11 +19,8 @@ pub(super) fn for_event(dir: &Path, line: &str, limit: Duration) -> Result<bool>
         Err(error) if gone(&error) => return Ok(true),
         other => other.at(place)?,
     };
-    let mut text = String::new();
     loop {
-        text.clear();
-        let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
-        match read {
+        let text = match read_open(&mut file) {
             Err(error) if gone(&error) => return Ok(true),
             other => other.at(place)?,
         };
@@ -37,6 +34,7 @@ pub(super) fn for_event(dir: &Path, line: &str, limit: Duration) -> Result<bool>
         // Rounded up, so that the last turn does not spin.
         let timeout =
             PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+        file.rewind().at(place)?;
         match poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLPRI)], timeout) {
             Err(nix::errno::Errno::EINTR) => {}
             other => drop(other.at(|| "poll \"cgroup.events\"")?),

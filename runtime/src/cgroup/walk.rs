@@ -5,6 +5,7 @@
 //! a time and goes up by `..`, which no container can redirect: cgroupfs has no links, and a
 //! cgroup is never moved to another parent.
 
+use super::file::read_open;
 use crate::error::{At, Result};
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
@@ -12,7 +13,6 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -112,7 +112,5 @@ fn add_pids(dir: BorrowedFd<'_>, pids: &mut Vec<i32>) -> Result<()> {
 /// The content of one of the lists of processes.
 fn procs(dir: BorrowedFd<'_>, name: &str) -> std::io::Result<String> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-    let mut text = String::new();
-    File::from(openat(dir, name, flags, Mode::empty())?).read_to_string(&mut text)?;
-    Ok(text)
+    read_open(&mut File::from(openat(dir, name, flags, Mode::empty())?))
 }

@@ -8,7 +8,7 @@ use crate::container::{Container, Store};
 use crate::error::{At, Error, Kind, Result};
 use crate::exec::{self, Request};
 use crate::foreground::{self, Foreground, Signals};
-use crate::spec::config::Capabilities;
+use crate::plan::overrides::Overrides;
 use crate::spec::load::load_process;
 use crate::spec::{Process, load};
 use std::os::fd::AsFd;
@@ -65,46 +65,17 @@ fn process(container: &Container, args: &ExecArgs) -> Result<Process> {
     let process = spec
         .process
         .ok_or_else(|| Error::new(Kind::Config, "process property must not be empty"))?;
-    Ok(changed(process, args))
-}
-
-/// The flags of the command line over the configured process.
-fn changed(mut process: Process, args: &ExecArgs) -> Process {
-    process.args.clone_from(&args.command);
-    process.terminal = args.tty;
-    process.console_size = None;
-    process.env.extend(args.env.iter().cloned());
-    if let Some(cwd) = &args.cwd {
-        process.cwd.clone_from(cwd);
-    }
-    if let Some((uid, gid)) = args.user {
-        process.user.uid = uid;
-        process.user.gid = gid.unwrap_or(process.user.gid);
-    }
-    process.user.additional_gids.extend(&args.additional_gids);
-    if let Some(profile) = &args.apparmor {
-        process.apparmor_profile.clone_from(profile);
-    }
-    if let Some(label) = &args.process_label {
-        process.selinux_label.clone_from(label);
-    }
-    if args.no_new_privs {
-        process.no_new_privileges = true;
-    }
-    if !args.cap.is_empty() {
-        add_capabilities(process.capabilities.get_or_insert_default(), &args.cap);
-    }
-    process
-}
-
-/// What is added can be used, but is inherited over execve by another user only where the
-/// configuration has inheritable capabilities at all (CVE-2022-29162).
-fn add_capabilities(sets: &mut Capabilities, added: &[String]) {
-    let ambient = !sets.inheritable.is_empty();
-    for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
-        set.extend(added.iter().cloned());
-    }
-    if ambient {
-        sets.ambient.extend(added.iter().cloned());
-    }
+    let overrides = Overrides {
+        args: args.command.clone(),
+        cwd: args.cwd.clone(),
+        env: args.env.clone(),
+        terminal: args.tty,
+        user: args.user,
+        additional_gids: args.additional_gids.clone(),
+        selinux_label: args.process_label.clone(),
+        apparmor_profile: args.apparmor.clone(),
+        no_new_privileges: args.no_new_privs.then_some(true),
+        capabilities: args.cap.clone(),
+    };
+    Ok(overrides.apply(process))
 }

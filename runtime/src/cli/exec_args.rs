@@ -37,7 +37,7 @@ pub struct ExecArgs {
     pub process_label: Option<String>,
     /// AppArmor profile.
     pub apparmor: Option<String>,
-    /// Overrides `noNewPrivileges`.
+    /// Sets `noNewPrivileges`; it is never cleared from here.
     pub no_new_privs: bool,
     /// Added to the capabilities.
     pub cap: Vec<String>,

@@ -3,15 +3,16 @@
 use super::print;
 use crate::error::Result;
 use crate::features::{Claims, features};
-use crate::plan::{mount_options, process};
+use crate::plan::mount_options;
+use crate::spec::check;
 use std::process::ExitCode;
 
 /// Carries the command out.
 pub fn run() -> Result<ExitCode> {
     let claims = Claims {
         mount_options: &mount_options::known(),
-        memory_policy_modes: &process::MEMORY_POLICY_MODES.map(|(name, _)| name),
-        memory_policy_flags: &process::MEMORY_POLICY_FLAGS.map(|(name, _)| name),
+        memory_policy_modes: &check::MEMORY_POLICY_MODES,
+        memory_policy_flags: &check::MEMORY_POLICY_FLAGS,
         systemd: false,
         checkpoint: false,
         unsafe_annotations: &[],

@@ -45,10 +45,7 @@ pub fn flags() -> Vec<Arg> {
             .long("root")
             .value_name("DIR")
             .value_parser(clap::value_parser!(PathBuf))
-            .help(
-                "Where containers are kept, on tmpfs [default: /run/hull, or \
-                   $XDG_RUNTIME_DIR/hull when rootless]",
-            ),
+            .help("State directory [default: /run/hull; rootless: $XDG_RUNTIME_DIR/hull]"),
         Arg::new("log")
             .long("log")
             .value_name("FILE")
@@ -66,7 +63,7 @@ pub fn flags() -> Vec<Arg> {
         Arg::new("rootless")
             .long("rootless")
             .value_name("WHEN")
-            .help("Put up with missing permission on cgroups: true, false or auto (default)"),
+            .help("Do without permission on cgroups: true, false or auto (default)"),
         Arg::new("version")
             .short('v')
             .long("version")

@@ -68,7 +68,7 @@ pub fn usage(entry: &Entry) -> String {
 }
 
 fn options(definition: Command) -> String {
-    let mut text = definition.help_template("{options}").term_width(100).render_help().to_string();
+    let mut text = definition.help_template("{options}").render_help().to_string();
     text.truncate(text.trim_end().len());
     text.push('\n');
     text
@@ -104,7 +104,9 @@ mod tests {
             assert!(help.contains(&format!("\nUSAGE:\n   hull {} [options]", entry.name())));
             assert!(help.contains("\nEXAMPLE:\n   "), "{help}");
             assert!(help.contains("  -h, --help"), "{help}");
-            assert!(help.lines().all(|line| line.trim_end() == line), "{help:?}");
+            for line in help.lines().chain(overview.lines()) {
+                assert!(line.trim_end() == line && line.len() <= 100, "{line:?}");
+            }
             assert!(help.contains(entry.title) && entry.example.contains(entry.title), "{help}");
         }
     }

@@ -16,7 +16,6 @@ pub mod process;
 pub mod start;
 pub mod state;
 pub mod store;
-pub mod time;
 
 pub use state::{State, Status};
 pub use store::{Slot, Store};
@@ -99,6 +98,6 @@ impl Container {
     /// # Errors
     /// A damaged slot.
     pub fn config(&self) -> Result<Bundle> {
-        Bundle::from_raw(self.state.bundle.clone(), self.slot.read(store::CONFIG)?)
+        Bundle::from_bytes(self.state.bundle.clone(), self.slot.read(store::CONFIG)?)
     }
 }

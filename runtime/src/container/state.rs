@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// The version of the specification that `state` and hooks are told.
-pub const OCI_VERSION: &str = "1.3.0";
+pub use crate::features::OCI_VERSION_MAX as OCI_VERSION;
 
 /// Content of state.json.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

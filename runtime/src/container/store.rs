@@ -138,9 +138,8 @@ impl Store {
         let mut ids = Vec::new();
         for entry in dir {
             let entry = entry.at(|| format!("reading {}", self.path.display()))?;
-            // Names that are no ids are not ours (the seccomp cache, for one).
+            // Names that can't be ids are no containers (`,seccomp`, the filter cache).
             if let Ok(name) = entry.file_name().to_str()
-                && !name.starts_with('.')
                 && id::check(name).is_ok()
             {
                 ids.push(name.to_owned());

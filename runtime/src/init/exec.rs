@@ -15,9 +15,9 @@ use crate::seccomp::Filter;
 use crate::spawn::Staged;
 use crate::spawn::channel::{Channel, Message};
 use crate::spec::Hook;
-use crate::sys::cap;
 use crate::sys::exec::{Vector, execve};
 use crate::sys::fd::{CWD, close_from, open_at, read_bounded};
+use crate::sys::{cap, child, sched};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
 use nix::unistd::{AccessFlags, chdir, faccessat};
@@ -76,6 +76,7 @@ pub fn execute(execution: &Execution<'_>, channel: &Channel) -> Result<Infallibl
     let Execution { process, identity, .. } = execution;
     identity::labels(identity, execution.proc)?;
     let environment = environment(execution)?;
+    limits(process, channel)?;
     // Usually possible only while privileged (the user may not search the parents), sometimes
     // only as the user (root on a network file system may not).
     let entered = chdir(process.cwd.as_c_str());
@@ -89,6 +90,8 @@ pub fn execute(execution: &Execution<'_>, channel: &Channel) -> Result<Infallibl
     let path = look_up(process)?;
     let first = i32::try_from(3 + execution.preserved).unwrap_or(i32::MAX);
     close_from(first, true).at(|| "close_range(CLOEXEC)")?;
+    // Rust programs ignore it, and what is ignored stays so over execve(2).
+    child::default_sigpipe().at(|| "sigaction(SIGPIPE)")?;
     cap::set_parent_death_signal(0).at(|| "prctl(PR_SET_PDEATHSIG)")?;
     identity::finish(identity, &|| load_filter(execution.filter, channel))?;
     channel.send(&Message::Ready)?;
@@ -107,6 +110,26 @@ pub fn execute(execution: &Execution<'_>, channel: &Channel) -> Result<Infallibl
         Ok(never) => match never {},
         Err(errno) => Err(errno).at(|| format!("exec {}", path.to_string_lossy())),
     }
+}
+
+/// While the process is privileged, and after the last step that needs many descriptors.
+fn limits(process: &ProcessPlan, channel: &Channel) -> Result<()> {
+    for limit in &process.rlimits {
+        match sched::set_rlimit(0, limit.resource, limit.soft, limit.hard) {
+            Ok(()) => {}
+            Err(Errno::EPERM) => {
+                channel.send(&Message::Limits)?;
+                return channel.await_go_on();
+            }
+            Err(errno) => {
+                return Err(errno).at(|| {
+                    let (soft, hard) = (limit.soft, limit.hard);
+                    format!("error setting rlimits: {} (soft {soft}, hard {hard})", limit.name)
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn load_filter(filter: Option<&Filter>, channel: &Channel) -> Result<()> {

@@ -102,13 +102,14 @@ pub fn plan(process: &Process, last_capability: u32) -> Result<Identity, Vec<Pro
 fn sets(names: &SpecCapabilities, last: u32, warnings: &mut Vec<String>) -> CapabilitySets {
     let mut unknown = BTreeSet::new();
     let mut mask = |names: &[String]| {
-        names.iter().fold(0, |mask, name| match known(name, last) {
-            Some(bit) => mask | bit,
-            None => {
+        let bits = names.iter().filter_map(|name| {
+            let bit = known(name, last);
+            if bit.is_none() {
                 unknown.insert(name.clone());
-                mask
             }
-        })
+            bit
+        });
+        bits.fold(0, |mask, bit| mask | bit)
     };
     let mut sets = CapabilitySets {
         bounding: mask(&names.bounding),

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;
+pub mod overrides;
 pub mod process;
 pub mod rootfs;
 pub mod seccomp;

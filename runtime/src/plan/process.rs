@@ -332,7 +332,7 @@ fn affinity(
 }
 
 /// Values of `linux.memoryPolicy.mode` (set_mempolicy(2)).
-pub const MEMORY_POLICY_MODES: [(&str, i32); 7] = [
+const MEMORY_POLICY_MODES: [(&str, i32); 7] = [
     ("MPOL_DEFAULT", 0),
     ("MPOL_PREFERRED", 1),
     ("MPOL_BIND", 2),
@@ -343,7 +343,7 @@ pub const MEMORY_POLICY_MODES: [(&str, i32); 7] = [
 ];
 
 /// Values of `linux.memoryPolicy.flags`.
-pub const MEMORY_POLICY_FLAGS: [(&str, i32); 3] = [
+const MEMORY_POLICY_FLAGS: [(&str, i32); 3] = [
     ("MPOL_F_STATIC_NODES", 1 << 15),
     ("MPOL_F_RELATIVE_NODES", 1 << 14),
     ("MPOL_F_NUMA_BALANCING", 1 << 13),

@@ -208,33 +208,32 @@ pub fn plan(seccomp: &Seccomp) -> Result<FilterPlan<'_>, Vec<Problem>> {
 }
 
 impl FilterPlan<'_> {
-    /// The part of the plan the BPF program depends on, as bytes that differ when it differs.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(8192);
-        let number = |out: &mut Vec<u8>, n: usize| out.extend((n as u64).to_le_bytes());
-        out.extend(self.default.ret().to_le_bytes());
-        number(&mut out, self.archs.len());
+    /// Appends the part of the plan the BPF program depends on; differs when that differs.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        // No UTF-8 text has this byte, so it ends names unmistakably.
+        const END: u8 = 0xff;
+        out.extend(self.default.ret().to_ne_bytes());
         for arch in &self.archs {
             out.extend(arch.name.as_bytes());
-            out.push(0);
+            out.push(END);
         }
-        number(&mut out, self.rules.len());
+        out.push(END);
         for rule in &self.rules {
-            out.extend(rule.action.ret().to_le_bytes());
-            number(&mut out, rule.names.len());
+            out.extend(rule.action.ret().to_ne_bytes());
             for name in rule.names {
-                number(&mut out, name.len());
                 out.extend(name.as_bytes());
+                out.push(END);
             }
-            number(&mut out, rule.conditions.len());
+            // No name is empty.
+            out.push(END);
+            out.extend(rule.conditions.len().to_ne_bytes());
             for condition in &rule.conditions {
-                out.extend(condition.index.to_le_bytes());
+                out.extend(condition.index.to_ne_bytes());
                 out.push(condition.operator as u8);
-                out.extend(condition.value.to_le_bytes());
-                out.extend(condition.mask.to_le_bytes());
+                out.extend(condition.value.to_ne_bytes());
+                out.extend(condition.mask.to_ne_bytes());
             }
         }
-        out
     }
 }
 

@@ -14,7 +14,7 @@ use super::{compile, is_program};
 use crate::plan::seccomp::FilterPlan;
 use crate::sys::seccomp::{INSN_SIZE, MAX_INSNS};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::unistd::{UnlinkatFlags, geteuid, linkat, mkdir, unlinkat};
 use std::fs::File;
@@ -35,14 +35,17 @@ pub struct Cache {
     key: Vec<u8>,
 }
 
+/// Enough for Docker's profile.
+const KEY_SIZE: usize = 8192;
+
 impl Cache {
     /// Opens the directory, which is made if missing; none if it can't be trusted.
     pub fn open(dir: &Path, plan: &FilterPlan) -> Option<Self> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
-        let fd = match open(dir, flags, Mode::empty()) {
+        let fd = match openat(AT_FDCWD, dir, flags, Mode::empty()) {
             Err(Errno::ENOENT) => {
                 mkdir(dir, Mode::S_IRWXU).ok()?;
-                open(dir, flags, Mode::empty()).ok()?
+                openat(AT_FDCWD, dir, flags, Mode::empty()).ok()?
             }
             answer => answer.ok()?,
         };
@@ -77,19 +80,22 @@ impl Cache {
         }
     }
 
-    fn read(&self, file: File) -> Option<Vec<u8>> {
-        const HASH: usize = size_of::<u64>();
+    fn read(&self, mut file: File) -> Option<Vec<u8>> {
+        const SUM: usize = size_of::<u64>();
         let stat = fstat(&file).ok()?;
         let size = usize::try_from(stat.st_size).ok()?;
-        let program = size.checked_sub(self.key.len() + HASH)?;
+        let program = size.checked_sub(self.key.len() + SUM)?;
         if !is_own(&stat, SFlag::S_IFREG) || program > MAX_INSNS * INSN_SIZE {
             return None;
         }
-        let mut entry = Vec::with_capacity(size + 1);
-        file.take(size as u64 + 1).read_to_end(&mut entry).ok()?;
-        let rest = entry.strip_prefix(self.key.as_slice())?;
-        let (sum, bpf) = rest.split_first_chunk::<HASH>()?;
-        (is_program(bpf) && u64::from_ne_bytes(*sum) == hash(bpf)).then(|| bpf.to_vec())
+        let mut entry = vec![0; size];
+        file.read_exact(&mut entry).ok()?;
+        let (sum, bpf) = entry.strip_prefix(self.key.as_slice())?.split_first_chunk::<SUM>()?;
+        if !is_program(bpf) || u64::from_ne_bytes(*sum) != hash(bpf) {
+            return None;
+        }
+        entry.drain(..size - program);
+        Some(entry)
     }
 
     fn discard(&self) -> Option<Vec<u8>> {
@@ -139,9 +145,14 @@ fn is_own(stat: &FileStat, typ: SFlag) -> bool {
 /// All the program depends on. What the kernel can do is no part of it: it is checked before, and
 /// decides whether there is a program, not which.
 fn key(plan: &FilterPlan) -> Option<Vec<u8>> {
-    let native = compile::native().ok()?.name;
-    let version = compile::version();
-    Some([MAGIC, version.as_bytes(), b"\0", native.as_bytes(), b"\0", &plan.encode()].concat())
+    let mut key = Vec::with_capacity(KEY_SIZE);
+    key.extend_from_slice(MAGIC);
+    for part in [compile::version().as_str(), compile::native().ok()?.name] {
+        key.extend_from_slice(part.as_bytes());
+        key.push(0);
+    }
+    plan.encode(&mut key);
+    Some(key)
 }
 
 /// No protection, only a name and a check for torn writes. May change with the compiler; that

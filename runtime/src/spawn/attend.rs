@@ -6,6 +6,7 @@ use super::{Sandbox, Staged};
 use crate::container::{Slot, State, Status, process};
 use crate::error::{At, Error, Kind, Result};
 use crate::plan::namespaces::ALL;
+use crate::plan::process::ProcessPlan;
 use crate::spawn::channel::Message;
 use crate::sys::process::descriptor_of;
 use crate::sys::sched::set_rlimit;
@@ -13,12 +14,12 @@ use crate::{hooks, netdev, seccomp};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use std::os::fd::AsFd;
 
-/// What the parent applies to the process because it has the privileges, or only once the process
-/// needs no more than it is allowed: limits and the OOM score.
+/// Sets the resource limits of the process for it: raising one takes CAP_SYS_RESOURCE of the
+/// initial user namespace.
 ///
 /// # Errors
-/// prlimit(2), /proc/PID/oom_score_adj.
-pub fn limit(pid: i32, process: &crate::plan::process::ProcessPlan, proc: impl AsFd) -> Result<()> {
+/// prlimit(2): EPERM when the runtime may not either.
+pub fn limits(pid: i32, process: &ProcessPlan) -> Result<()> {
     for limit in &process.rlimits {
         set_rlimit(pid, limit.resource, limit.soft, limit.hard).at(|| {
             format!(
@@ -27,12 +28,18 @@ pub fn limit(pid: i32, process: &crate::plan::process::ProcessPlan, proc: impl A
             )
         })?;
     }
-    if let Some(score) = process.oom_score_adj {
-        let path = std::ffi::CString::new(format!("{pid}/oom_score_adj")).unwrap_or_default();
-        crate::init::write_proc(proc.as_fd(), &path, score.to_string().as_bytes())
-            .at(|| "setting oomScoreAdj")?;
-    }
     Ok(())
+}
+
+/// Sets the OOM score, which in a user namespace only the runtime may lower.
+///
+/// # Errors
+/// Writing /proc/PID/oom_score_adj.
+pub fn oom_score(pid: i32, process: &ProcessPlan, proc: impl AsFd) -> Result<()> {
+    let Some(score) = process.oom_score_adj else { return Ok(()) };
+    let path = std::ffi::CString::new(format!("{pid}/oom_score_adj")).unwrap_or_default();
+    crate::init::write_proc(proc.as_fd(), &path, score.to_string().as_bytes())
+        .at(|| "setting oomScoreAdj")
 }
 
 /// Serves init's requests until it is ready.
@@ -61,6 +68,10 @@ pub fn until_ready(
             Message::Seccomp(number) => {
                 let listener = staged.plan.seccomp.as_ref().and_then(|plan| plan.listener);
                 notify(sandbox, listener.as_ref(), number, state, Status::Creating)?;
+                sandbox.channel.go_on()?;
+            }
+            Message::Limits => {
+                limits(sandbox.pid, &staged.plan.process)?;
                 sandbox.channel.go_on()?;
             }
             Message::Ready => return record(sandbox, slot, state),

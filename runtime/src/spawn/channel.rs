@@ -14,6 +14,8 @@
 //!    Go on  ────────────────────▶   the hooks have run
 //!  Seccomp  ◀────────────────────   (SCMP_ACT_NOTIFY) number of the listener's descriptor
 //!    Go on  ────────────────────▶   the agent has it
+//!   Limits  ◀────────────────────   (rlimits above the present ones) init may not raise them
+//!    Go on  ────────────────────▶   the runtime has
 //!    Ready  ◀────────────────────   nothing is left to do but to wait and to execute
 //!  Execute  ────────────────────▶   state is on disk
 //!      end  ◀────────────────────   execve closed the socket (create: init waits for start)
@@ -37,6 +39,8 @@ pub enum Message {
     Mounted,
     /// The seccomp listener has this number in init.
     Seccomp(i32),
+    /// The resource limits are to be set by who may.
+    Limits,
     /// Ready to execute.
     Ready,
     /// Something failed.
@@ -84,6 +88,7 @@ impl Channel {
             Message::Network => self.frame(b'n', b""),
             Message::Mounted => self.frame(b'm', b""),
             Message::Seccomp(fd) => self.frame(b's', &fd.to_le_bytes()),
+            Message::Limits => self.frame(b'l', b""),
             Message::Ready => self.frame(b'r', b""),
             Message::Failure(text) => {
                 let bytes = text.as_bytes();
@@ -141,6 +146,7 @@ impl Channel {
             (b's', Some(fd)) => Ok(Message::Seccomp(fd)),
             (b'n', _) => Ok(Message::Network),
             (b'm', _) => Ok(Message::Mounted),
+            (b'l', _) => Ok(Message::Limits),
             (b'r', _) => Ok(Message::Ready),
             (b'f', _) => Ok(Message::Failure(String::from_utf8_lossy(payload).into_owned())),
             _ => Err(Error::new(Kind::Init, "init sent a frame that is no message")),
@@ -200,6 +206,7 @@ mod tests {
             Message::Network,
             Message::Mounted,
             Message::Seccomp(7),
+            Message::Limits,
             Message::Ready,
             Message::Failure("x: no such file or directory".to_owned()),
         ] {

@@ -21,7 +21,7 @@ use super::{Problem, Spec};
 use crate::error::Error;
 
 /// The version of the specification these rules are from.
-pub const OCI_VERSION: &str = "1.3.0";
+pub use crate::features::OCI_VERSION_MAX as OCI_VERSION;
 
 /// Longest host and domain name, `__NEW_UTS_LEN` (sethostname(2)).
 const UTS_LEN: usize = 64;

@@ -48,11 +48,11 @@ impl Bundle {
             }
             Err(errno) => return Err(errno).at(|| format!("open {:?}", path.join(CONFIG))),
         };
-        Self::from_raw(path, raw)
+        Self::from_bytes(path, raw)
     }
 
-    /// The bundle at `path` with a configuration that has been read already.
-    pub fn from_raw(path: PathBuf, raw: Vec<u8>) -> Result<Self> {
+    /// The bundle at `path` with a configuration that was read before.
+    pub fn from_bytes(path: PathBuf, raw: Vec<u8>) -> Result<Self> {
         let spec = parse(&raw).at(|| CONFIG)?;
         Ok(Self { path, spec, raw })
     }

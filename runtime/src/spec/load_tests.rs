@@ -2,6 +2,9 @@ use super::*;
 use nix::sys::stat::Mode;
 use std::os::unix::fs::symlink;
 
+#[path = "oracle_tests.rs"]
+mod oracle;
+
 const GOOD: &str = r#"{"ociVersion": "1.3.0", "hostname": "h"}"#;
 
 fn bundle(config: &[u8]) -> tempfile::TempDir {
@@ -84,4 +87,24 @@ fn a_process_file() {
     assert_eq!(error, format!("{}: config cannot be null", path.display()));
     let error = load_process(Path::new("/no/such")).unwrap_err().to_string();
     assert_eq!(error, "open \"/no/such\": no such file or directory");
+}
+
+/// Whatever a byte is exchanged for, the answer is a configuration or one line.
+#[test]
+fn damage_never_panics() {
+    let whole = include_bytes!("../../tests/data/minimal.json").trim_ascii();
+    for end in 0..whole.len() {
+        let error = parse::<Spec>(&whole[..end]).unwrap_err().to_string();
+        assert!(!error.is_empty() && !error.contains('\n'), "{end}: {error}");
+    }
+    for at in 0..whole.len() {
+        for byte in [0, b'\n', b'"', b'\\', b'{', b']', b',', b'9', b'-', 0x80, 0xff] {
+            let mut raw = whole.to_vec();
+            raw[at] = byte;
+            match parse::<Spec>(&raw) {
+                Ok(spec) => drop(crate::spec::check::check(&spec)),
+                Err(error) => assert!(!error.to_string().contains('\n'), "{at}: {error}"),
+            }
+        }
+    }
 }

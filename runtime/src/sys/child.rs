@@ -6,8 +6,11 @@
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int, pid_t};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal as signal_action};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,27 @@ pub fn signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<(), Errno> {
         libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0)
     })
     .map(drop)
+}
+
+/// Lets the program start with no signal blocked, whatever this process has blocked: a mask is
+/// inherited over execve(2), and std leaves it alone.
+pub fn unblock_signals(command: &mut Command) {
+    // Nothing to do is common, and leaves std the faster posix_spawn(3).
+    if SigSet::thread_get_mask().is_ok_and(|mask| mask == SigSet::empty()) {
+        return;
+    }
+    let unblock = || Ok(SigSet::empty().thread_set_mask()?);
+    // SAFETY: sigprocmask(2) alone, which is async-signal-safe.
+    unsafe { command.pre_exec(unblock) };
+}
+
+/// Gives SIGPIPE its default action back.
+///
+/// # Errors
+/// None known.
+pub fn default_sigpipe() -> Result<(), Errno> {
+    // SAFETY: the default action is no function of this program.
+    unsafe { signal_action(Signal::SIGPIPE, SigHandler::SigDfl) }.map(drop)
 }
 
 /// Waits for the child and reaps it.
@@ -114,7 +138,7 @@ fn waitid(
 mod tests {
     use super::*;
     use std::os::fd::AsFd;
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
 
     fn run(script: &str) -> Exit {
         let child = Command::new("/bin/sh").args(["-c", script]).stdin(Stdio::null()).spawn();
@@ -132,11 +156,13 @@ mod tests {
 
     #[test]
     fn signals_reach_the_process_behind_the_descriptor() {
-        let child = Command::new("/bin/sleep").arg("100").spawn().unwrap();
+        let mut child = Command::new("/bin/sleep").arg("100").spawn().unwrap();
         let pidfd = open(pid_t::try_from(child.id()).unwrap()).unwrap();
         signal(pidfd.as_fd(), libc::SIGTERM).unwrap();
         assert_eq!(wait(pidfd.as_fd()), Ok(Exit::Signal(libc::SIGTERM)));
         assert_eq!(signal(pidfd.as_fd(), 0), Err(Errno::ESRCH));
         assert_eq!(wait(pidfd.as_fd()), Err(Errno::ECHILD));
+        // Reaped above, so std finds nothing.
+        assert!(child.wait().is_err());
     }
 }

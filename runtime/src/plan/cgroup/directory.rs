@@ -29,7 +29,7 @@ pub(super) fn directories(
             let parent = unified.own_path.as_deref().unwrap_or_default();
             let parent = parent.rsplit_once('/').map_or("", |(parent, _)| parent);
             vec![Directory {
-                controllers: Vec::new(),
+                controllers: unified.controllers.clone(),
                 mount: unified.root.clone(),
                 path: join(&unified.root, own(parent)),
                 unified: true,
@@ -96,6 +96,7 @@ pub(super) fn paths(directories: &[Directory]) -> BTreeMap<String, PathBuf> {
     for directory in directories {
         if directory.unified {
             paths.insert(String::new(), directory.path.clone());
+            continue;
         }
         for controller in &directory.controllers {
             paths.insert(controller.clone(), directory.path.clone());

@@ -57,7 +57,7 @@ pub struct CgroupPlan {
 /// One cgroup directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {
-    /// Its controllers; none for the unified hierarchy.
+    /// Its controllers; of the unified hierarchy those to enable: none on a hybrid host.
     pub controllers: Vec<String>,
     /// Mount point of the hierarchy.
     pub mount: PathBuf,
@@ -99,6 +99,10 @@ pub enum WriteRule {
     Retry,
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "values are numbers or strings, written as they are at the call"
+)]
 impl Write {
     fn new(
         controller: &'static str,
@@ -299,13 +303,11 @@ fn pids_max(limit: i64) -> String {
 
 /// A device number of the configuration.
 fn device_number(at: &str, major: i64, minor: i64, out: &mut Out<'_>) -> Option<String> {
-    match (u32::try_from(major), u32::try_from(minor)) {
-        (Ok(major), Ok(minor)) => Some(format!("{major}:{minor}")),
-        _ => {
-            out.problem(at, format!("invalid device number {major}:{minor}"));
-            None
-        }
+    if u32::try_from(major).is_err() || u32::try_from(minor).is_err() {
+        out.problem(at, format!("invalid device number {major}:{minor}"));
+        return None;
     }
+    Some(format!("{major}:{minor}"))
 }
 
 /// Whether `size` is a page size as the hugetlb files spell it (config-linux.md, "Huge page
@@ -349,9 +351,8 @@ fn hugetlb_and_rdma(resources: &Resources, hugetlb_suffix: &str, out: &mut Out<'
             for (key, limit) in
                 [("hca_handle", limit.hca_handles), ("hca_object", limit.hca_objects)]
             {
-                if let Some(limit) = limit {
-                    value.push_str(&format!(" {key}={limit}"));
-                }
+                let setting = limit.map(|limit| format!(" {key}={limit}"));
+                value.push_str(&setting.unwrap_or_default());
             }
             if value.len() > device.len() {
                 out.write(Write::must("rdma", "rdma.max", value));

@@ -6,7 +6,7 @@ use crate::spec::linux::{BlockIo, Cpu, Memory, Network, Resources, ThrottleDevic
 /// The writes for `resources`.
 pub(super) fn limits(resources: &Resources, out: &mut Out<'_>) {
     if !resources.unified.is_empty() {
-        out.problem("linux.resources.unified", "the host does not use cgroup v2 alone");
+        out.problem("linux.resources.unified", "cannot use unified on cgroup v1");
     }
     if let Some(cpu) = &resources.cpu {
         cpuset(cpu, out);

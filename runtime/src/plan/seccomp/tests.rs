@@ -235,8 +235,12 @@ fn the_encoding_tells_plans_apart() {
         r#"{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86"]}"#.to_owned(),
         r#"{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X32"]}"#.to_owned(),
     ];
-    let mut encodings: Vec<_> =
-        profiles.iter().map(|json| plan(&parse(json)).unwrap().encode()).collect();
+    let encode = |json: &String| {
+        let mut out = Vec::new();
+        plan(&parse(json)).unwrap().encode(&mut out);
+        out
+    };
+    let mut encodings: Vec<_> = profiles.iter().map(encode).collect();
     encodings.sort();
     encodings.dedup();
     assert_eq!(encodings.len(), profiles.len());

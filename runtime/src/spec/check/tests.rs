@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 mod accepted;
 mod refused;
+mod refused_linux;
 
 /// A configuration without problems.
 fn good() -> Value {

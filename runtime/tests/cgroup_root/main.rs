@@ -1,165 +1,17 @@
 //! Real cgroups, made and removed under a name of this test's own. Needs root; without it the tests
 //! say so and pass.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
+mod fixture;
+
+use fixture::{Fixture, eventually, is_v1, leftovers, skipped, unified, unique};
 use hull::cgroup::{Cgroup, Layout};
-use hull::plan::cgroup::{Request, plan, update};
-use hull::spec::linux::Resources;
+use hull::plan::cgroup::{Request, plan};
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-
-/// A cgroups path nobody else uses; each test has its own below one parent.
-fn unique() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("/hull-test-{}-{number}", std::process::id())
-}
-
-/// Says why a test does not run.
-fn skipped() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: needs root");
-    }
-    !root
-}
-
-/// The cgroups of one test; removed at its end, also when it fails.
-struct Fixture {
-    layout: Layout,
-    path: String,
-    cgroup: Option<Cgroup>,
-    children: Vec<Child>,
-}
-
-impl Fixture {
-    fn try_new(json: &str) -> (Self, Option<hull::Error>) {
-        let layout = Layout::detect(false).unwrap();
-        let path = unique();
-        let mut fixture = Self { layout, path, cgroup: None, children: Vec::new() };
-        match fixture.create(json) {
-            Ok(cgroup) => fixture.cgroup = Some(cgroup),
-            Err(error) => return (fixture, Some(error)),
-        }
-        (fixture, None)
-    }
-
-    fn new(json: &str) -> Self {
-        let (fixture, error) = Self::try_new(json);
-        assert!(error.is_none(), "{error:?}");
-        fixture
-    }
-
-    fn create(&self, json: &str) -> hull::Result<Cgroup> {
-        let resources: Resources = serde_json::from_str(json).unwrap();
-        let request = Request {
-            cgroups_path: &self.path,
-            id: "id",
-            resources: Some(&resources),
-            devices: &[],
-            rootless: false,
-            owner: None,
-        };
-        Cgroup::create(&plan(&self.layout, &request).unwrap())
-    }
-
-    fn cgroup(&self) -> &Cgroup {
-        self.cgroup.as_ref().unwrap()
-    }
-
-    /// Changes the limits.
-    fn update(&self, json: &str) -> hull::Result<()> {
-        let resources = serde_json::from_str(json).unwrap();
-        let (writes, check) = update(&self.layout, &resources).unwrap();
-        self.cgroup().update(&writes, check)
-    }
-
-    fn dir(&self, controller: &str) -> PathBuf {
-        let paths = self.cgroup().paths();
-        paths.get(controller).or_else(|| paths.get("")).unwrap().clone()
-    }
-
-    fn read(&self, controller: &str, file: &str) -> String {
-        std::fs::read_to_string(self.dir(controller).join(file)).unwrap().trim_end().to_owned()
-    }
-
-    /// Runs `script` in the cgroup, or in descendants of it.
-    fn run(&mut self, script: &str, sub: &BTreeMap<String, String>) -> u32 {
-        let join = self.cgroup().join_sub(sub).unwrap();
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]).stdin(Stdio::null());
-        let mut tasks: Vec<std::fs::File> = join.tasks.into_iter().map(Into::into).collect();
-        if tasks.is_empty() {
-            // Where all is cgroup v2 this stands in for clone3(2) into the directory.
-            let procs = self.dir("").join("cgroup.procs");
-            tasks.push(std::fs::OpenOptions::new().write(true).open(procs).unwrap());
-        }
-        // The child of `Command` has one thread, as that of a runtime.
-        spawn_after(&mut command, tasks);
-        let child = command.spawn().unwrap();
-        let id = child.id();
-        self.children.push(child);
-        id
-    }
-}
-
-/// Lets the child of `command` write `0` to each of `tasks` before it executes.
-#[allow(unsafe_code, reason = "the standard library's only way into the child")]
-fn spawn_after(command: &mut Command, mut tasks: Vec<std::fs::File>) {
-    let join = move || tasks.iter_mut().try_for_each(|file| file.write_all(b"0"));
-    // SAFETY: the closure makes write(2) calls only.
-    unsafe { command.pre_exec(join) };
-}
-
-impl Drop for Fixture {
-    fn drop(&mut self) {
-        for child in &mut self.children {
-            let _ = child.kill();
-        }
-        if let Some(cgroup) = self.cgroup.take() {
-            let _ = cgroup.thaw();
-            let _ = cgroup.kill_all();
-            for child in &mut self.children {
-                let _ = child.wait();
-            }
-            cgroup.destroy().unwrap();
-        }
-    }
-}
-
-/// All directories of this process' tests that are left over for `path`.
-fn leftovers(path: &str) -> Vec<PathBuf> {
-    let name = path.trim_start_matches('/');
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
-        for dir in [entry.path(), entry.path().join(name)] {
-            if dir.ends_with(name) && dir.exists() {
-                found.push(dir);
-            }
-        }
-    }
-    found
-}
-
-/// Waits until `condition` holds, a second at most.
-fn eventually(condition: impl Fn() -> bool) -> bool {
-    (0..1000).any(|_| {
-        let holds = condition();
-        if !holds {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        holds
-    })
-}
-
-fn is_v1() -> bool {
-    matches!(Layout::detect(false).unwrap(), Layout::V1 { .. })
-}
+use std::path::Path;
 
 #[test]
 fn makes_limits_joins_and_removes() {
@@ -177,8 +29,12 @@ fn makes_limits_joins_and_removes() {
         assert_ne!(fixture.read("cpuset", "cpuset.cpus"), "");
         assert!(fixture.read("devices", "devices.list").contains("c 1:3 rwm"));
         assert!(!fixture.read("devices", "devices.list").contains("a *:* rwm"));
+    } else {
+        assert_eq!(fixture.read("", "memory.max"), "33554432");
+        assert_eq!(fixture.read("", "cpu.weight"), "59");
+        assert_eq!(fixture.read("", "cpu.max"), "50000 100000");
     }
-    let pid = fixture.run("exec sleep 100", &BTreeMap::new());
+    let pid = fixture.run("exec sleep 100");
     let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     for line in own.lines().filter(|line| !line.starts_with("0::")) {
         assert!(line.ends_with(&fixture.path), "{line}");
@@ -190,27 +46,101 @@ fn makes_limits_joins_and_removes() {
     assert!(stats.memory.usage.usage > 0 && stats.cpu.usage.total > 0);
     let path = fixture.path.clone();
     drop(fixture);
-    assert_eq!(leftovers(&path), [PathBuf::new(); 0]);
+    assert!(leftovers(&path).is_empty(), "{:?}", leftovers(&path));
 }
 
-#[test]
-fn devices_are_denied_that_no_rule_allows() {
-    if skipped() {
-        return;
-    }
-    let mut fixture = Fixture::new(
-        r#"{"devices":[{"allow":false,"access":"rwm"},
-            {"allow":true,"type":"c","major":1,"minor":11,"access":"w"}]}"#,
-    );
+fn devices_are_denied(mut fixture: Fixture) {
     // /dev/kmsg (1:11) may be written, not read; a loop control device (10:237) not touched.
     let script = "exec 2>/dev/null; dir=$(mktemp -d); mknod $dir/kmsg c 1 11; mknod $dir/x c 10 237
         a=no; b=no; c=no; d=no
         (: <$dir/kmsg) && a=yes; (: >>$dir/kmsg) && b=yes; (: <$dir/x) && c=yes
         (: <>/dev/null) && d=yes
-        rm -r $dir; [ $a$b$c$d = nonoyes ] ; [ $a$b$c$d = noyesnoyes ]";
-    fixture.run(script, &BTreeMap::new());
+        rm -r $dir; [ $a$b$c$d = noyesnoyes ]";
+    fixture.run(script);
     let status = fixture.children[0].wait().unwrap();
     assert!(status.success(), "{status}");
+}
+
+const DEVICES: &str = r#"{"devices":[{"allow":false,"access":"rwm"},
+    {"allow":true,"type":"c","major":1,"minor":11,"access":"w"}]}"#;
+
+#[test]
+fn devices_are_denied_that_no_rule_allows() {
+    if !skipped() {
+        devices_are_denied(Fixture::new(DEVICES));
+    }
+}
+
+#[test]
+fn device_rules_can_be_replaced() {
+    if skipped() {
+        return;
+    }
+    let mut fixture = Fixture::new(r#"{"devices":[{"allow":true,"access":"rwm"}]}"#);
+    let devices = fixture.plan(DEVICES).devices;
+    fixture.cgroup.as_mut().unwrap().replace_devices(&devices).unwrap();
+    devices_are_denied(fixture);
+}
+
+#[test]
+fn the_kernel_takes_the_program() {
+    if skipped() {
+        return;
+    }
+    let Some(layout) = unified() else { return eprintln!("skipped: no unified hierarchy") };
+    let fixture = Fixture::on(layout.clone(), DEVICES);
+    // Taking the directory over replaces the program; undoing that leaves none.
+    let denying = r#"{"devices":[{"allow":true,"access":"rwm"},
+        {"allow":false,"type":"c","major":1,"minor":3,"access":"w"},
+        {"allow":true,"type":"c","major":4294967295,"minor":4294967295,"access":"r"}]}"#;
+    let taken = fixture.create(denying).unwrap();
+    taken.undo().unwrap();
+    let mut again = fixture.create(denying).unwrap();
+    again.replace_devices(&fixture.plan(DEVICES).devices).unwrap();
+    devices_are_denied(fixture);
+    drop(again);
+}
+
+#[test]
+fn unified_alone_freezes_kills_and_counts() {
+    if skipped() {
+        return;
+    }
+    let Some(layout) = unified() else { return eprintln!("skipped: no unified hierarchy") };
+    let mut fixture = Fixture::on(layout, "{}");
+    let pid = fixture.run("while :; do :; done");
+    let stats = || fixture.cgroup().stats().unwrap();
+    assert_eq!(stats().pids.current, 1);
+    fixture.cgroup().freeze().unwrap();
+    assert!(fixture.cgroup().is_frozen().unwrap());
+    let before = stats().cpu.usage.total;
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(stats().cpu.usage.total, before);
+    fixture.cgroup().thaw().unwrap();
+    assert!(!fixture.cgroup().is_frozen().unwrap());
+    let root = fixture.dir("").ancestors().nth(1).unwrap().to_owned();
+    let join = Cgroup::join_process(&root, i32::try_from(pid).unwrap()).unwrap();
+    let into = std::os::fd::AsRawFd::as_raw_fd(join.into.as_ref().unwrap());
+    let target = std::fs::read_link(format!("/proc/self/fd/{into}"));
+    assert_eq!(target.unwrap(), fixture.dir(""));
+    fixture.cgroup().freeze().unwrap();
+    fixture.cgroup().kill_all().unwrap();
+    let status = fixture.children[0].wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+}
+
+#[test]
+fn kills_those_outside_of_the_unified_hierarchy() {
+    if skipped() || !is_v1() {
+        return;
+    }
+    let mut fixture = Fixture::new("{}");
+    fixture.run_in("exec sleep 100", &BTreeMap::new(), false);
+    fixture.run("exec sleep 100");
+    fixture.cgroup().kill_all().unwrap();
+    for child in &mut fixture.children {
+        assert!(!child.wait().unwrap().success());
+    }
 }
 
 #[test]
@@ -219,7 +149,7 @@ fn freezes_and_thaws() {
         return;
     }
     let mut fixture = Fixture::new("{}");
-    fixture.run("while :; do :; done", &BTreeMap::new());
+    fixture.run("while :; do :; done");
     assert!(!fixture.cgroup().is_frozen().unwrap());
     fixture.cgroup().freeze().unwrap();
     assert!(fixture.cgroup().is_frozen().unwrap());
@@ -238,7 +168,7 @@ fn a_cgroup_in_use_or_frozen_is_refused_and_left_alone() {
         return;
     }
     let mut fixture = Fixture::new("{}");
-    fixture.run("exec sleep 100", &BTreeMap::new());
+    fixture.run("exec sleep 100");
     let error = fixture.create("{}").unwrap_err();
     assert_eq!(error.to_string(), "container's cgroup is not empty: 1 process(es) found");
     fixture.cgroup().kill_all().unwrap();
@@ -260,11 +190,12 @@ fn failure_leaves_nothing() {
     if skipped() {
         return;
     }
-    // More CPUs than any host has.
-    let (fixture, error) = Fixture::try_new(r#"{"cpu":{"cpus":"8000"}}"#);
+    // A period longer than the kernel takes.
+    let layout = Layout::detect(false).unwrap();
+    let (fixture, error) = Fixture::try_new(layout, r#"{"cpu":{"period":99999999}}"#);
     let error = error.unwrap().to_string();
-    assert!(error.contains("cpuset.cpus") && error.contains("8000"), "{error}");
-    assert_eq!(leftovers(&fixture.path), [PathBuf::new(); 0]);
+    assert!(error.contains("99999999") && error.contains("invalid argument"), "{error}");
+    assert!(leftovers(&fixture.path).is_empty(), "{:?}", leftovers(&fixture.path));
 }
 
 #[test]
@@ -308,6 +239,11 @@ fn updates_all_or_nothing() {
         }
         fixture.update(r#"{"memory":{"limit":-1}}"#).unwrap();
         assert!(fixture.read("memory", "memory.memsw.limit_in_bytes").len() > 18);
+    } else {
+        assert_eq!(fixture.read("", "memory.max"), "67108864");
+        assert_eq!(fixture.read("", "cpu.weight"), "59");
+        fixture.update(r#"{"unified":{"memory.high":"33554432"}}"#).unwrap();
+        assert_eq!(fixture.read("", "memory.high"), "33554432");
     }
 }
 
@@ -317,7 +253,7 @@ fn kills_and_removes_what_a_container_nested_deeply() {
         return;
     }
     let mut fixture = Fixture::new("{}");
-    let pid = fixture.run("exec sleep 100", &BTreeMap::new());
+    let pid = fixture.run("exec sleep 100");
     // Deeper than a path can be long: 30 levels of 200 bytes.
     let name = "n".repeat(200);
     let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -335,7 +271,7 @@ fn kills_and_removes_what_a_container_nested_deeply() {
     fixture.children[0].wait().unwrap();
     let path = fixture.path.clone();
     drop(fixture);
-    assert_eq!(leftovers(&path), [PathBuf::new(); 0]);
+    assert!(leftovers(&path).is_empty(), "{:?}", leftovers(&path));
 }
 
 #[test]
@@ -346,7 +282,7 @@ fn exec_joins_sub_cgroups() {
     let mut fixture = Fixture::new("{}");
     std::fs::create_dir(fixture.dir("pids").join("sub")).unwrap();
     let sub = BTreeMap::from([("pids".to_owned(), "sub".to_owned())]);
-    let pid = fixture.run("exec sleep 100", &sub);
+    let pid = fixture.run_in("exec sleep 100", &sub, true);
     let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     let path = &fixture.path;
     let line = |controller: &str| {
@@ -368,7 +304,7 @@ fn removal_of_a_cgroup_with_processes_ends_with_an_error() {
         return;
     }
     let mut fixture = Fixture::new("{}");
-    fixture.run("exec sleep 100", &BTreeMap::new());
+    fixture.run("exec sleep 100");
     let error = fixture.cgroup().destroy().unwrap_err().to_string();
     assert!(error.contains("1 process(es) left"), "{error}");
 }
@@ -380,10 +316,49 @@ fn removal_waits_for_the_killed() {
     }
     let mut fixture = Fixture::new("{}");
     for _ in 0..8 {
-        fixture.run("while :; do :; done", &BTreeMap::new());
+        fixture.run("while :; do :; done");
     }
     fixture.cgroup().kill_all().unwrap();
     // Their parent has not even waited for them.
     fixture.cgroup().destroy().unwrap();
     assert!(!fixture.cgroup().exists());
+}
+
+#[test]
+fn limits_below_the_usage_are_refused_on_request() {
+    if skipped() || is_v1() {
+        return;
+    }
+    let mut fixture = Fixture::new("{}");
+    fixture.run("exec sleep 100");
+    let json = r#"{"memory":{"limit":1,"checkBeforeUpdate":true}}"#;
+    let error = fixture.update(json).unwrap_err().to_string();
+    assert!(error.starts_with("rejecting memory limit 1 <= usage "), "{error}");
+    assert_eq!(fixture.read("", "memory.max"), "max");
+}
+
+#[test]
+fn a_cgroup_is_given_to_its_owner() {
+    if skipped() || is_v1() {
+        return;
+    }
+    let layout = Layout::detect(false).unwrap();
+    let path = unique();
+    let request = Request {
+        cgroups_path: &path,
+        id: "id",
+        resources: None,
+        devices: &[],
+        rootless: false,
+        owner: Some(12345),
+    };
+    let cgroup = Cgroup::create(&plan(&layout, &request).unwrap()).unwrap();
+    let dir = cgroup.paths().remove("").unwrap();
+    let uid = |file: &str| std::os::unix::fs::MetadataExt::uid(&dir.join(file).metadata().unwrap());
+    assert_eq!(
+        (uid(""), uid("cgroup.procs"), uid("cgroup.subtree_control")),
+        (12345, 12345, 12345)
+    );
+    assert_eq!(uid("memory.max"), 0);
+    cgroup.undo().unwrap();
 }

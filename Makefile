@@ -1,0 +1,91 @@
+# Hull: build, try, test. On a fresh Debian: `make demo`, then `make test`.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Paths below rely on it, whatever the caller's environment says.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+# The reference runtimes the integration tests also run on.
+REFERENCES ?= /usr/sbin/runc /usr/bin/crun
+
+# Static musl where the target is installed: it starts fastest. Else static glibc.
+MUSL := $(shell uname -m)-unknown-linux-musl
+ifeq ($(wildcard $(shell rustc --print sysroot)/lib/rustlib/$(MUSL)),)
+TARGET ?= $(shell uname -m)-unknown-linux-gnu
+binary: export RUSTFLAGS = -C target-feature=+crt-static -C relocation-model=static
+else
+TARGET ?= $(MUSL)
+endif
+HULL := target/hull
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: deps
+deps: ## Install what is missing: Debian packages, the musl target
+	.ci/packages build test demo
+
+.PHONY: build
+build: ## Build the static release binary
+	.ci/packages build
+	@# A make of its own: the line above may have installed the target it looks for.
+	@$(MAKE) --no-print-directory binary
+
+.PHONY: binary
+binary:
+	@# libseccomp.a asks libc for more after rustc has named libc: name it again, last.
+	$(CARGO) rustc --release --locked -p hull --bin hull --target $(TARGET) -- -C link-arg=-lc
+	install -m 0755 target/$(TARGET)/release/hull $(HULL)
+	@ls -l $(HULL)
+
+.PHONY: demo
+demo: build ## Run a container from a Debian root file system, step by step
+	.ci/packages demo
+	runtime/demo/demo.sh $(HULL)
+
+.PHONY: test
+test: unit integration reference e2e ## Run every test (needs root)
+
+.PHONY: unit
+unit: deps ## Unit tests; no root needed
+	$(CARGO) test --locked --workspace --lib --bins
+
+.PHONY: integration
+integration: deps ## Integration tests on hull
+	env -u HULL_TEST_RUNTIME $(CARGO) test --locked -p hull --test integration
+
+.PHONY: reference
+reference: deps ## The same integration tests on the field's runtimes
+	@for runtime in $(REFERENCES); do \
+		echo "== $$runtime"; \
+		HULL_TEST_RUNTIME=$$runtime .ci/reference $(CARGO) test --locked -p hull --test integration || exit 1; \
+	done
+
+.PHONY: e2e
+e2e: deps build ## hull under containerd, Docker and Podman
+	@for engine in containerd docker podman; do \
+		for runtime in /usr/sbin/runc $(CURDIR)/$(HULL); do \
+			echo "== $$engine with $$runtime"; \
+			runtime/tests/e2e/$$engine.sh $$runtime || exit 1; \
+		done; \
+	done
+
+.PHONY: lint
+lint: ## Format and clippy, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: deny
+deny: ## Check licences and advisories, when cargo-deny is installed
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; \
+	else echo "cargo-deny is not installed: skipped"; fi
+
+.PHONY: install
+install: ## Install to $(DESTDIR)$(PREFIX)/bin; build first
+	install -D -m 0755 $(HULL) $(DESTDIR)$(PREFIX)/bin/hull
+
+.PHONY: clean
+clean: ## Remove what was built
+	$(CARGO) clean

@@ -1,0 +1,207 @@
+//! Cgroups: placement, limits, `update`.
+
+use crate::harness::{Container, eventually, unified};
+use crate::needs::{Kind, asks_for, lacks};
+use serde_json::{Value, json};
+use std::fs;
+
+fn limited(resources: &Value) -> Container {
+    Container::sleeping().edit(|s| {
+        for (name, value) in resources.as_object().unwrap() {
+            s["linux"]["resources"][name] = value.clone();
+        }
+    })
+}
+
+#[test]
+fn the_container_is_in_its_cgroup_everywhere() {
+    let c = Container::sleeping();
+    c.create();
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", c.pid())).unwrap();
+    let want = format!("/hull-test-{}", c.id);
+    for line in text.lines() {
+        let controllers = line.split(':').nth(1).unwrap();
+        let known = ["memory", "pids", "devices", "cpu", "freezer", "blkio", "cpuset"];
+        if known.iter().any(|name| controllers.split(',').any(|c| c == *name)) {
+            assert!(line.ends_with(&want), "{text}");
+        }
+    }
+    assert!(!c.cgroups().is_empty());
+}
+
+#[test]
+fn memory_limits() {
+    let c = limited(&json!({"memory": {"limit": 67_108_864, "reservation": 33_554_432}})).up();
+    assert_eq!(c.cgroup("memory/memory.limit_in_bytes", "memory.max"), "67108864");
+    assert_eq!(c.cgroup("memory/memory.soft_limit_in_bytes", "memory.low"), "33554432");
+}
+
+#[test]
+fn swappiness_and_oom_killer_of_v1() {
+    if unified() {
+        return crate::harness::skip("cgroup v2 has neither");
+    }
+    let c = limited(&json!({
+        "memory": {"limit": 67_108_864, "swappiness": 10, "disableOOMKiller": true}
+    }))
+    .up();
+    assert_eq!(c.cgroup("memory/memory.swappiness", ""), "10");
+    assert!(c.cgroup("memory/memory.oom_control", "").contains("oom_kill_disable 1"));
+}
+
+#[test]
+fn a_container_that_eats_too_much_is_killed() {
+    let c = Container::sh("dd if=/dev/zero of=/dev/null bs=64M count=1 2>/dev/null; echo $?").edit(
+        |s| {
+            s["linux"]["resources"]["memory"] = json!({"limit": 16_777_216, "swap": 16_777_216});
+        },
+    );
+    let outcome = c.run();
+    assert!(outcome.code == 137 || outcome.out == "137\n", "{outcome:?}");
+}
+
+#[test]
+fn pids_limits() {
+    let c = limited(&json!({"pids": {"limit": 17}})).up();
+    assert_eq!(c.cgroup("pids/pids.max", "pids.max"), "17");
+    lacks!(Kind::Crun(1, ..9) => "writes -1, which is no number for the kernel");
+    let c = limited(&json!({"pids": {"limit": -1}})).up();
+    assert_eq!(c.cgroup("pids/pids.max", "pids.max"), "max");
+}
+
+#[test]
+fn a_fork_bomb_ends_at_the_limit() {
+    let c = Container::sh("for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; echo all")
+        .edit(|s| s["linux"]["resources"]["pids"] = json!({"limit": 4}));
+    let outcome = c.run();
+    assert!(!outcome.out.contains("all"), "{outcome:?}");
+    assert!(outcome.err.contains("fork"), "{outcome:?}");
+}
+
+#[test]
+fn cpu_limits() {
+    let c = limited(&json!({"cpu": {"shares": 512, "quota": 50_000, "period": 200_000}})).up();
+    if unified() {
+        assert_eq!(c.cgroup("", "cpu.max"), "50000 200000");
+    } else {
+        assert_eq!(c.cgroup("cpu/cpu.shares", ""), "512");
+        assert_eq!(c.cgroup("cpu/cpu.cfs_quota_us", ""), "50000");
+        assert_eq!(c.cgroup("cpu/cpu.cfs_period_us", ""), "200000");
+    }
+}
+
+#[test]
+fn cpusets() {
+    let c = limited(&json!({"cpu": {"cpus": "0", "mems": "0"}})).up();
+    assert_eq!(c.cgroup("cpuset/cpuset.cpus", "cpuset.cpus"), "0");
+    assert_eq!(c.cgroup("cpuset/cpuset.mems", "cpuset.mems"), "0");
+    let status = fs::read_to_string(format!("/proc/{}/status", c.pid())).unwrap();
+    assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+}
+
+#[test]
+fn bad_limits_undo_the_create() {
+    lacks!(Kind::Crun(..) => "leaves the cgroups of a failed create");
+    for resources in [
+        json!({"cpu": {"cpus": "9999"}}),
+        json!({"cpu": {"quota": 5, "period": 100_000}}),
+        json!({"cpu": {"period": 1}}),
+    ] {
+        let c = limited(&resources);
+        c.create_with(&[]).fails();
+        assert!(c.leftovers().is_empty(), "{resources}: {:?}", c.leftovers());
+    }
+}
+
+#[test]
+fn a_nested_cgroups_path_is_made_and_its_leaf_removed() {
+    lacks!(Kind::Crun(..) => "forgets the unified hierarchy of a hybrid host");
+    let c = Container::sleeping();
+    let outer = format!("hull-test-{}", c.id);
+    let c = c.edit(|s| s["linux"]["cgroupsPath"] = json!(format!("/{outer}/a/b"))).up();
+    let made = c.cgroups();
+    assert!(made.iter().all(|path| path.join("a/b").is_dir()), "{made:?}");
+    c.delete(&["--force"]).ok();
+    for path in made {
+        assert!(!path.join("a/b").exists(), "{path:?}");
+        let _ = fs::remove_dir(path.join("a"));
+        let _ = fs::remove_dir(path);
+    }
+}
+
+#[test]
+fn cgroups_made_inside_go_too() {
+    // The container may have made cgroups below its own; delete takes them all.
+    let c = Container::sleeping().up();
+    for cgroup in c.cgroups() {
+        // cpuset children of v1 stay empty but are directories all the same.
+        fs::create_dir_all(cgroup.join("inner/most")).unwrap();
+    }
+    c.delete(&["--force"]).ok();
+    assert!(c.leftovers().is_empty(), "{:?}", c.leftovers());
+}
+
+#[test]
+fn update_changes_limits() {
+    asks_for!("update");
+    let c = limited(&json!({"memory": {"limit": 67_108_864}, "pids": {"limit": 20}})).up();
+    c.call(&["update", "--memory", "134217728", "--pids-limit", "30", &c.id]).ok();
+    assert_eq!(c.cgroup("memory/memory.limit_in_bytes", "memory.max"), "134217728");
+    assert_eq!(c.cgroup("pids/pids.max", "pids.max"), "30");
+}
+
+#[test]
+fn update_reads_resources_from_stdin() {
+    asks_for!("update");
+    let c = Container::sleeping().up();
+    let resources = json!({"pids": {"limit": 33}}).to_string();
+    c.wait(c.command(&["update", "--resources", "-", &c.id]), &resources).ok();
+    assert_eq!(c.cgroup("pids/pids.max", "pids.max"), "33");
+}
+
+#[test]
+fn update_refuses_bad_values_and_keeps_the_old() {
+    asks_for!("update");
+    let c = limited(&json!({"memory": {"limit": 67_108_864}})).up();
+    c.call(&["update", "--cpuset-cpus", "9999", &c.id]).fails();
+    c.call(&["update", "--memory", "lots", &c.id]).fails();
+    assert_eq!(c.cgroup("memory/memory.limit_in_bytes", "memory.max"), "67108864");
+}
+
+#[test]
+fn exec_joins_the_cgroup() {
+    let c = Container::sleeping().up();
+    let out = c.exec("cat /proc/self/cgroup").ok();
+    assert!(out.contains(&format!("pids:/hull-test-{}", c.id)) || unified(), "{out}");
+}
+
+#[test]
+fn events_stats_tells_usage() {
+    asks_for!("events");
+    let c = limited(&json!({"pids": {"limit": 21}})).up();
+    let stats: Value = serde_json::from_str(&c.call(&["events", "--stats", &c.id]).ok())
+        .unwrap_or_else(|_| json!({}));
+    assert_eq!(stats["type"], "stats");
+    assert_eq!(stats["data"]["pids"]["limit"], 21);
+    assert!(stats["data"]["memory"]["usage"]["usage"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn the_cgroup_goes_when_the_container_goes() {
+    let c = Container::new(&["true"]).up();
+    c.stopped();
+    c.delete(&[]).ok();
+    eventually("cgroup removed", || c.leftovers().is_empty());
+}
+
+#[test]
+fn cgroup_paths_cannot_climb() {
+    let c = Container::sleeping();
+    let name = format!("hull-test-{}", c.id);
+    let c = c.edit(|s| s["linux"]["cgroupsPath"] = json!(format!("/../../../{name}")));
+    if c.create_with(&[]).code == 0 {
+        let text = fs::read_to_string(format!("/proc/{}/cgroup", c.pid())).unwrap();
+        assert!(text.lines().any(|line| line.ends_with(&format!("/{name}"))), "{text}");
+        assert!(!c.cgroups().is_empty(), "below the hierarchy's root");
+    }
+}

@@ -1,0 +1,147 @@
+//! The root file system: read-only root, masked and read-only paths, propagation, `--no-pivot`.
+
+use crate::harness::{Container, mount};
+use crate::needs::{Kind, lacks};
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::symlink;
+
+#[test]
+fn a_readonly_root_cannot_be_written() {
+    let c = Container::sh("touch /x || echo refused; touch /dev/shm/x /data/x && echo elsewhere")
+        .edit(|s| {
+            s["root"]["readonly"] = json!(true);
+            mount(s, "/data", "tmpfs", "tmpfs", &[]);
+        });
+    assert_eq!(c.run().ok(), "refused\nelsewhere\n");
+    assert!(!c.rootfs("x").exists());
+}
+
+#[test]
+fn the_hosts_file_system_is_gone() {
+    let c = Container::sh("cat /proc/self/mountinfo | cut -d' ' -f5 | sort | head -n3; ls /");
+    let out = c.run().ok();
+    assert!(!out.contains("hull-test-"), "{out}");
+    assert!(!out.contains("lib64"), "{out}");
+}
+
+#[test]
+fn root_dot_dot_is_root() {
+    let c = Container::sh("cd /; cd ../../..; pwd; ls -di / /.. | awk '{print $1}' | uniq | wc -l");
+    assert_eq!(c.run().ok(), "/\n1\n");
+}
+
+#[test]
+fn masked_paths_read_as_empty() {
+    let c = Container::sh(
+        "cat /secret/file /secret.txt; ls /secret; echo x >/secret.txt; cat /secret.txt",
+    )
+    .edit(|s| {
+        s["linux"]["maskedPaths"] = json!(["/secret", "/secret.txt", "/not/there"]);
+    });
+    c.write("rootfs/secret/file", "hidden");
+    c.write("rootfs/secret.txt", "hidden");
+    let outcome = c.run();
+    assert_eq!(outcome.out, "");
+    assert_eq!(fs::read_to_string(c.rootfs("secret.txt")).unwrap(), "hidden");
+}
+
+#[test]
+fn a_masked_directory_cannot_be_written() {
+    let c = Container::sh("touch /secret/new").edit(|s| {
+        s["linux"]["maskedPaths"] = json!(["/secret"]);
+    });
+    fs::create_dir(c.rootfs("secret")).unwrap();
+    assert_ne!(c.run().code, 0);
+}
+
+#[test]
+fn readonly_paths_cannot_be_written() {
+    let c = Container::sh("cat /conf/file; echo x >/conf/file || echo refused; echo x >/proc/sys/kernel/hostname || echo refused")
+        .edit(|s| {
+            s["linux"]["readonlyPaths"] = json!(["/conf", "/proc/sys", "/not/there"]);
+        });
+    c.write("rootfs/conf/file", "old\n");
+    assert_eq!(c.run().ok(), "old\nrefused\nrefused\n");
+}
+
+#[test]
+fn a_readonly_path_keeps_nosuid_nodev_noexec() {
+    lacks!(Kind::Crun(..) => "loses them");
+    let c = Container::sh("grep ' /data ' /proc/self/mountinfo | tail -n1").edit(|s| {
+        mount(s, "/data", "tmpfs", "tmpfs", &["nosuid", "nodev", "noexec"]);
+        s["linux"]["readonlyPaths"] = json!(["/data"]);
+    });
+    let out = c.run().ok();
+    assert!(out.contains("ro,nosuid,nodev,noexec"), "{out}");
+}
+
+#[test]
+fn masking_does_not_follow_a_null_the_image_brings() {
+    lacks!(Kind::Runc(1, ..3) => "has CVE-2025-31133", Kind::Crun(..) => "has CVE-2025-31133");
+    // CVE-2025-31133: /dev/null as a symlink of the image would be bound over the masked path.
+    let c = Container::sh("cat /secret.txt").edit(|s| {
+        s["linux"]["maskedPaths"] = json!(["/secret.txt"]);
+        s["mounts"] = json!([{"destination": "/proc", "type": "proc", "source": "proc"}]);
+    });
+    c.write("rootfs/secret.txt", "hidden");
+    c.write("rootfs/other.txt", "swapped");
+    symlink("/other.txt", c.rootfs("dev/null")).unwrap();
+    let outcome = c.run();
+    assert!(!outcome.out.contains("swapped") && !outcome.out.contains("hidden"), "{outcome:?}");
+}
+
+#[test]
+fn root_propagation_is_set() {
+    lacks!(Kind::Runc(1, ..3) => "`shared` was lost until 1.3");
+    for (mode, want) in [("private", false), ("shared", true)] {
+        let c =
+            Container::sh("grep ' / / ' /proc/self/mountinfo || grep ' / ' /proc/self/mountinfo")
+                .edit(|s| s["linux"]["rootfsPropagation"] = json!(mode));
+        let out = c.run().ok();
+        let root = out.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
+        assert_eq!(root.contains("shared:"), want, "{mode}: {out}");
+    }
+}
+
+#[test]
+fn mounts_of_the_container_do_not_reach_the_host() {
+    let before = fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+    let c = Container::sleeping().edit(|s| mount(s, "/m", "tmpfs", "tmpfs", &[])).up();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let dir = c.text("");
+    assert!(!mounts.contains(dir.trim_end_matches('/')), "{before}: {mounts}");
+}
+
+#[test]
+fn no_pivot_confines_too() {
+    let c = Container::sh("ls /; cd /..; pwd; cat /proc/self/mountinfo | wc -l");
+    let outcome = c.run_with(&["--no-pivot"]);
+    let out = outcome.ok();
+    assert!(out.contains("bin") && !out.contains("lib64"), "{out}");
+}
+
+#[test]
+fn a_missing_root_or_a_root_that_is_a_file_is_refused() {
+    for path in ["missing", "file", ""] {
+        let c = Container::new(&["true"]).edit(|s| s["root"]["path"] = json!(path));
+        c.write("file", "");
+        c.create_with(&[]).fails();
+        assert!(c.leftovers().is_empty(), "{path}: {:?}", c.leftovers());
+    }
+}
+
+#[test]
+fn an_absolute_root_works() {
+    let mut c = Container::sh("echo fine");
+    c.spec["root"]["path"] = json!(c.text("rootfs"));
+    assert_eq!(c.run().ok(), "fine\n");
+}
+
+#[test]
+fn unknown_propagation_is_refused() {
+    lacks!(Kind::Crun(1, ..9) => "says nothing");
+    let c = Container::new(&["true"]);
+    let c = c.edit(|s| s["linux"]["rootfsPropagation"] = json!("sideways"));
+    c.create_with(&[]).fails();
+}
