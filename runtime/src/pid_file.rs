@@ -26,9 +26,8 @@ pub fn write(path: &Path, pid: pid_t) -> Result<()> {
     };
     file.write_all(pid.to_string().as_bytes())
         .and_then(|()| rename(&beside, path))
-        .map_err(|error| {
+        .inspect_err(|_error| {
             let _ = remove_file(&beside);
-            error
         })
         .at(what)
 }

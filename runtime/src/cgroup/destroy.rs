@@ -71,11 +71,11 @@ impl Cgroup {
     /// Waits until the processes of the cgroup are gone, where the unified hierarchy tells it (also
     /// for those of v1: a process leaves all hierarchies at the same time), else a little.
     fn wait_for_exits(&self, left: Duration, pause: &mut Duration) -> Result<()> {
-        if let Some(unified) = self.unified().filter(|path| path.exists()) {
-            if !wait::for_event(unified, "populated 0", Duration::ZERO)? {
-                wait::for_event(unified, "populated 0", left)?;
-                return Ok(());
-            }
+        if let Some(unified) = self.unified().filter(|path| path.exists())
+            && !wait::for_event(unified, "populated 0", Duration::ZERO)?
+        {
+            wait::for_event(unified, "populated 0", left)?;
+            return Ok(());
         }
         std::thread::sleep(left.min(*pause));
         *pause = PAUSE.min(*pause * 2);

@@ -174,9 +174,9 @@ fn home(uid: u32) -> Result<String> {
     const MAX: usize = 16 << 20;
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     // The process' root is the container's already.
-    let file = match open_at(CWD, c"/etc/passwd", flags, 0, ResolveFlag::RESOLVE_NO_MAGICLINKS) {
-        Ok(file) => file,
-        Err(_) => return Ok("/".to_owned()),
+    let resolve = ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let Ok(file) = open_at(CWD, c"/etc/passwd", flags, 0, resolve) else {
+        return Ok("/".to_owned());
     };
     if super::target::kind(&file).at(|| "fstat(/etc/passwd)")? != nix::sys::stat::SFlag::S_IFREG {
         return Err(Error::config("/etc/passwd of the container is not a regular file"));

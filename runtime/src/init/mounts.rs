@@ -149,7 +149,7 @@ fn change(mounted: BorrowedFd<'_>, op: &MountOp) -> Result<()> {
 pub fn set_propagation(fd: BorrowedFd<'_>, flags: u64) -> Result<()> {
     let attr = MountAttr { propagation: flags & !libc::MS_REC, ..MountAttr::default() };
     mount::set_attr(fd, &attr, flags & libc::MS_REC != 0)
-        .at(|| format!("mount_setattr(propagation {:#x})", flags))
+        .at(|| format!("mount_setattr(propagation {flags:#x})"))
 }
 
 fn bind(

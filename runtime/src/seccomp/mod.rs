@@ -68,7 +68,7 @@ impl Filter {
 
 /// Whether `bpf` has the size of a program.
 fn is_program(bpf: &[u8]) -> bool {
-    bpf.len() % INSN_SIZE == 0 && (1..=MAX_INSNS).contains(&(bpf.len() / INSN_SIZE))
+    bpf.len().is_multiple_of(INSN_SIZE) && (1..=MAX_INSNS).contains(&(bpf.len() / INSN_SIZE))
 }
 
 /// Makes the filter: from the cache in `cache_dir`, or by libseccomp.

@@ -66,13 +66,13 @@ fn map(tree: &OwnedFd, idmap: &IdMap, plan: &Plan<'_>, joined: &Opened) -> Resul
         None => (plan.namespaces.uid_map.as_str(), plan.namespaces.gid_map.as_str()),
     };
     let made;
-    let namespace = match joined.get(NamespaceType::User).filter(|_| idmap.maps.is_none()) {
-        Some(joined) => joined,
-        None => {
+    let namespace =
+        if let Some(joined) = joined.get(NamespaceType::User).filter(|_| idmap.maps.is_none()) {
+            joined
+        } else {
             made = idmap::namespace(uids, gids)?;
             made.as_fd()
-        }
-    };
+        };
     let attr = MountAttr {
         set: MOUNT_ATTR_IDMAP,
         userns_fd: u64::try_from(namespace.as_raw_fd()).unwrap_or_default(),

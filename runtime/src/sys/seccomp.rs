@@ -40,7 +40,7 @@ const fn flag(value: libc::c_ulong) -> u32 {
 /// Needs no_new_privs or CAP_SYS_ADMIN in the thread's user namespace. Allocates nothing, so that
 /// a forked child may call it.
 pub fn load(bpf: &[u8], flags: u32) -> Result<Option<OwnedFd>, Errno> {
-    if bpf.len() % INSN_SIZE != 0 {
+    if !bpf.len().is_multiple_of(INSN_SIZE) {
         return Err(Errno::EINVAL);
     }
     let len = u16::try_from(bpf.len() / INSN_SIZE).map_err(|_| Errno::EINVAL)?;

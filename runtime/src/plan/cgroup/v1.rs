@@ -17,10 +17,10 @@ pub(super) fn limits(resources: &Resources, out: &mut Out<'_>) {
     if let Some(settings) = &resources.cpu {
         cpu(settings, out);
     }
-    if let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit) {
-        if out.needs("pids", "linux.resources.pids") {
-            out.write(Write::must("pids", "pids.max", pids_max(limit)));
-        }
+    if let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit)
+        && out.needs("pids", "linux.resources.pids")
+    {
+        out.write(Write::must("pids", "pids.max", pids_max(limit)));
     }
     if let Some(settings) = &resources.block_io {
         block_io(settings, out);
@@ -184,10 +184,10 @@ fn block_io(block_io: &BlockIo, out: &mut Out<'_>) {
 }
 
 fn network(network: &Network, out: &mut Out<'_>) {
-    if let Some(class) = network.class_id.filter(|&class| class != 0) {
-        if out.needs("net_cls", "linux.resources.network.classID") {
-            out.write(Write::must("net_cls", "net_cls.classid", class));
-        }
+    if let Some(class) = network.class_id.filter(|&class| class != 0)
+        && out.needs("net_cls", "linux.resources.network.classID")
+    {
+        out.write(Write::must("net_cls", "net_cls.classid", class));
     }
     let at = "linux.resources.network.priorities";
     if network.priorities.is_empty() || !out.needs("net_prio", at) {

@@ -12,10 +12,10 @@ const DEFAULT_PERIOD: u64 = 100_000;
 
 /// The writes for `resources`.
 pub(super) fn limits(resources: &Resources, unified: &Unified, out: &mut Out<'_>) {
-    if let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit) {
-        if out.needs("pids", "linux.resources.pids") {
-            out.write(Write::must("pids", "pids.max", pids_max(limit)));
-        }
+    if let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit)
+        && out.needs("pids", "linux.resources.pids")
+    {
+        out.write(Write::must("pids", "pids.max", pids_max(limit)));
     }
     if let Some(settings) = &resources.memory {
         memory(settings, out);
@@ -28,10 +28,10 @@ pub(super) fn limits(resources: &Resources, unified: &Unified, out: &mut Out<'_>
         cpuset(settings, out);
     }
     hugetlb_and_rdma(resources, ".max", out);
-    if let Some(network) = &resources.network {
-        if network.class_id.is_some_and(|class| class != 0) || !network.priorities.is_empty() {
-            out.problem("linux.resources.network", "cgroup v2 has no network controllers");
-        }
+    if let Some(network) = &resources.network
+        && (network.class_id.is_some_and(|class| class != 0) || !network.priorities.is_empty())
+    {
+        out.problem("linux.resources.network", "cgroup v2 has no network controllers");
     }
     files(&resources.unified, unified, out);
 }
