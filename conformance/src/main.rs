@@ -1,0 +1,3 @@
+//! The `hull-conformance` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Docker Engine API over HTTP: routes, streams, models; no rules of its own.

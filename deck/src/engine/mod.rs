@@ -1,0 +1,1 @@
+//! The rules: containers, execs, volumes, events, logs, restarts, health.

@@ -1,0 +1,1 @@
+//! References, registries, archives, the blob store, layers and snapshots.

@@ -1,0 +1,1 @@
+//! A containerd shim (runtime v2) for hull.

@@ -1,0 +1,3 @@
+//! The `containerd-shim-hull-v2` command.
+
+fn main() {}
