@@ -89,3 +89,6 @@ install: ## Install to $(DESTDIR)$(PREFIX)/bin; build first
 .PHONY: clean
 clean: ## Remove what was built
 	$(CARGO) clean
+
+# Each part's own targets.
+-include $(wildcard */targets.mk)
