@@ -1,1 +1,24 @@
 //! References, registries, archives, the blob store, layers and snapshots.
+//!
+//! [`Images`] is the door: cheap to clone, used from a current-thread tokio runtime. Long work runs
+//! on blocking threads; dropping a future ends it at the next step and leaves the store consistent.
+
+pub mod config;
+pub mod digest;
+mod images;
+pub mod platform;
+pub mod progress;
+pub mod reference;
+mod snapshot;
+pub mod types;
+
+pub use config::{History, ImageConfig, RunConfig};
+pub use digest::Digest;
+pub use images::Images;
+pub use platform::Platform;
+pub use progress::{Progress, Sink};
+pub use reference::Reference;
+pub use snapshot::{Change, ChangeKind, Mount, SnapshotOptions, Snapshots};
+pub use types::{
+    Auth, Commit, Deleted, Filter, HistoryEntry, Image, Import, Pruned, SearchResult, Usage,
+};

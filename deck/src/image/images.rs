@@ -1,0 +1,209 @@
+//! The door to the image store.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::image::snapshot::Snapshots;
+use crate::image::types::{
+    Auth, Commit, Deleted, Filter, HistoryEntry, Image, Import, Pruned, SearchResult, Usage,
+};
+use crate::image::{Digest, Platform, Reference, Sink};
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+/// The image store. Clones share it.
+#[derive(Clone)]
+pub struct Images {
+    config: Arc<Config>,
+}
+
+impl Images {
+    /// Opens the store below the data root, making it where it is missing.
+    ///
+    /// # Errors
+    /// The directories or the database can't be made.
+    pub fn open(config: &Config) -> Result<Self> {
+        Ok(Self { config: Arc::new(config.clone()) })
+    }
+
+    /// Snapshots on this store's layers.
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots::new(self.clone())
+    }
+
+    /// Finds an image by name, id, short id or digest. A name comes before a short id.
+    ///
+    /// # Errors
+    /// 404 `No such image: …`; 400 when a short id fits several.
+    pub fn resolve(&self, name: &str) -> Result<Image> {
+        let _ = &self.config;
+        Err(Error::not_found(format!("No such image: {name}")))
+    }
+
+    /// Lists images, newest first.
+    ///
+    /// # Errors
+    /// The database fails; 404 for an unknown image in `before` or `since`.
+    pub fn list(&self, filter: &Filter) -> Result<Vec<Image>> {
+        let _ = filter;
+        Ok(Vec::new())
+    }
+
+    /// Fetches an image, unpacks its layers and names it. Without `auth` the credentials of
+    /// `docker login` count.
+    ///
+    /// # Errors
+    /// 404 when the registry has no such manifest, 401/403 as it says, 500 for all else.
+    pub async fn pull(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        auth: Option<&Auth>,
+        progress: &Sink,
+    ) -> Result<Image> {
+        let _ = (reference, platform, auth, progress);
+        Err(Error::unsupported("pull"))
+    }
+
+    /// Sends an image to its name's registry.
+    ///
+    /// # Errors
+    /// 404 when the name is not here; else as the registry says.
+    pub async fn push(
+        &self,
+        reference: &Reference,
+        auth: Option<&Auth>,
+        progress: &Sink,
+    ) -> Result<()> {
+        let _ = (reference, auth, progress);
+        Err(Error::unsupported("push"))
+    }
+
+    /// Gives an image another name. A name with a digest is refused.
+    ///
+    /// # Errors
+    /// 404 when the image is not here.
+    pub fn tag(&self, image: &str, name: &Reference) -> Result<()> {
+        let _ = (image, name);
+        Err(Error::unsupported("tag"))
+    }
+
+    /// Removes a name, or an image with its names. `in_use` tells for an image id which container
+    /// uses it, as Docker words it, and whether that one runs: stopped ones are overruled by force.
+    ///
+    /// # Errors
+    /// 404; 409 when it is in use, or has names in several repositories and was given by id.
+    pub async fn remove(
+        &self,
+        name: &str,
+        force: bool,
+        prune_parents: bool,
+        in_use: &dyn Fn(&Digest) -> Option<(String, bool)>,
+    ) -> Result<Vec<Deleted>> {
+        let _ = (name, force, prune_parents, in_use);
+        Err(Error::unsupported("rmi"))
+    }
+
+    /// Removes images nothing uses: dangling ones, or with `all` every unused one. `filter` bounds
+    /// the choice by labels and `until`.
+    ///
+    /// # Errors
+    /// The database or the disk fails.
+    pub async fn prune(
+        &self,
+        all: bool,
+        filter: &Filter,
+        in_use: &dyn Fn(&Digest) -> bool,
+    ) -> Result<Pruned> {
+        let _ = (all, filter, in_use);
+        Err(Error::unsupported("image prune"))
+    }
+
+    /// The history of an image, newest first.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn history(&self, name: &str) -> Result<Vec<HistoryEntry>> {
+        let _ = name;
+        Err(Error::unsupported("history"))
+    }
+
+    /// Writes images as one archive that Docker and OCI tools both read.
+    ///
+    /// # Errors
+    /// 404 for a name; whatever the writer says.
+    pub async fn save(&self, names: &[String], writer: Box<dyn Write + Send>) -> Result<()> {
+        let _ = (names, writer);
+        Err(Error::unsupported("save"))
+    }
+
+    /// Reads images from a Docker or OCI archive, compressed or not, told by content. Without
+    /// `platform` the host's is taken from an index. Each image loaded is told to `progress` as
+    /// Docker's `Loaded image: …`.
+    ///
+    /// # Errors
+    /// The archive is malformed, lies about its content, or the disk fails.
+    pub async fn load(
+        &self,
+        reader: Box<dyn Read + Send>,
+        platform: Option<&Platform>,
+        progress: &Sink,
+    ) -> Result<Vec<Image>> {
+        let _ = (reader, platform, progress);
+        Err(Error::unsupported("load"))
+    }
+
+    /// Makes an image of a root file system archive, compressed or not.
+    ///
+    /// # Errors
+    /// The archive is malformed or the disk fails.
+    pub async fn import(
+        &self,
+        reader: Box<dyn Read + Send>,
+        options: &Import,
+        progress: &Sink,
+    ) -> Result<Image> {
+        let _ = (reader, options, progress);
+        Err(Error::unsupported("import"))
+    }
+
+    /// Makes an image of a snapshot's changes on top of the image it was made of.
+    ///
+    /// # Errors
+    /// The snapshot or the parent is not there, or the disk fails.
+    pub async fn commit(&self, commit: &Commit) -> Result<Image> {
+        let _ = commit;
+        Err(Error::unsupported("commit"))
+    }
+
+    /// Asks a registry's search: `term` may start with a registry's host.
+    ///
+    /// # Errors
+    /// As the registry says.
+    pub async fn search(
+        &self,
+        term: &str,
+        limit: u32,
+        auth: Option<&Auth>,
+    ) -> Result<Vec<SearchResult>> {
+        let _ = (term, limit, auth);
+        Err(Error::unsupported("search"))
+    }
+
+    /// Tries credentials at a registry; the answer is Docker's status line and an identity token,
+    /// empty where the registry gives none.
+    ///
+    /// # Errors
+    /// 401 when they are refused.
+    pub async fn login(&self, auth: &Auth) -> Result<(String, String)> {
+        let _ = auth;
+        Err(Error::unsupported("login"))
+    }
+
+    /// What the store holds on disk.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn usage(&self) -> Result<Usage> {
+        Err(Error::unsupported("system df"))
+    }
+}
