@@ -1,1 +1,16 @@
 //! Networks: bridges, addresses, published ports, names.
+//!
+//! What is to be ([`model`]'s types) is decided by pure functions over the records, written to the
+//! database in one transaction, and only then done to the host: whatever is killed where, the
+//! records name everything that may be there.
+
+pub mod facade;
+pub mod files;
+mod link;
+pub mod model;
+pub mod netlink;
+pub mod netns;
+pub mod ports;
+
+pub use facade::Networks;
+pub use model::*;
