@@ -3,11 +3,12 @@
 //! The order is that of runtime.md "Lifecycle", with one addition: what will be made is written
 //! down before it is made, so that `delete` can clean up after a `create` that was killed.
 
-use crate::cgroup::{Cgroup, Layout};
-use crate::container::{Slot, State, Store, process, start, state, store};
+use crate::cgroup::{Cgroup, Join, Layout};
+use crate::container::{Slot, State, Store, delete, process, start, state, store};
 use crate::error::{At, Error, Result};
 use crate::foreground::Signals;
 use crate::intel_rdt::RdtPlan;
+use crate::notify_socket::NotifySocket;
 use crate::plan::identity::Identity;
 use crate::plan::namespaces::{ALL, NamespaceType};
 use crate::plan::{Host, Options, Plan};
@@ -15,10 +16,12 @@ use crate::spawn::{self, Sandbox, Staged, attend};
 use crate::spec::load::Bundle;
 use crate::sys::exec::Vector;
 use crate::sys::fd::{CWD, open_at};
-use crate::{console, host, intel_rdt, pid_file, seccomp, spec};
+use crate::{console, host, intel_rdt, notify_socket, pid_file, seccomp, spec};
 use nix::fcntl::{OFlag, ResolveFlag};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// What the command line asks for.
@@ -49,6 +52,8 @@ pub struct Request<'a> {
     pub stdio: Option<[OwnedFd; 3]>,
     /// Blocked signals that init has to restore.
     pub signals: Option<&'a Signals>,
+    /// `NOTIFY_SOCKET` of the runtime: the container gets a socket of its own.
+    pub notify: Option<&'a OsStr>,
 }
 
 /// A container with its init.
@@ -59,6 +64,8 @@ pub struct Launched {
     pub state: State,
     /// Its init.
     pub sandbox: Sandbox,
+    /// Where a container that is already started says that it is ready.
+    pub notify: Option<NotifySocket>,
 }
 
 /// Removes a slot again unless the container comes to be.
@@ -97,39 +104,22 @@ pub fn probe(spec: &spec::Spec) -> Result<Host> {
 pub fn launch(request: Request<'_>) -> Result<Launched> {
     let spec = &request.bundle.spec;
     let host = probe(spec)?;
-    let options = Options {
-        id: request.id,
-        bundle: &request.bundle.path,
-        no_pivot: request.no_pivot,
-        keyring: !request.no_new_keyring,
-        rootless: request.rootless,
-    };
-    let plan =
-        Plan::new(spec, &options, &host).map_err(|found| spec::check::problems_to_error(&found))?;
-    for warning in &plan.warnings {
-        crate::log::warn(format_args!("{warning}"));
-    }
+    let plan = plan(&request, &host)?;
     check_host(&plan, spec)?;
     let store = Store::create(request.root)?;
     let (filter, proc) = (filter(&request, &plan)?, open_proc()?);
     let namespaces = spawn::namespaces::open(&plan.namespaces.join)?;
-    let rdt = intel_rdt::plan(
-        spec.linux.as_ref().and_then(|linux| linux.intel_rdt.as_ref()),
-        request.id,
-    )?;
+    let rdt = spec.linux.as_ref().and_then(|linux| linux.intel_rdt.as_ref());
+    let rdt = intel_rdt::plan(rdt, request.id)?;
     let sources = spawn::sources::open(&plan, &namespaces)?;
     let slot = store.reserve(request.id)?;
     let mut reserved = Reserved { store: &store, id: request.id, kept: false };
     let state = remember(&request, &plan, &slot, filter.as_ref(), rdt.as_ref())?;
     let fifo = if request.wait_for_start { Some(start::prepare(&slot)?) } else { None };
+    let notify = notify(&request, &slot)?;
     let cgroup = Cgroup::create(&plan.cgroup).at(|| "unable to apply cgroup configuration")?;
-    let join = match cgroup.join() {
-        Ok(join) => join,
-        Err(error) => {
-            let _ = cgroup.undo();
-            return Err(error);
-        }
-    };
+    let (cgroup, join) = joinable(cgroup)?;
+    let finish = Finish { pid_file: request.pid_file, pidfd_socket: request.pidfd_socket };
     let staged = Staged {
         arguments: Vector::new(plan.process.argv.clone()),
         plan: &plan,
@@ -149,21 +139,84 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
     };
     let mut sandbox = spawn::init(&staged, cgroup)?;
     let mut state = staged.state.clone();
-    settle(&mut sandbox, &staged, &slot, &mut state)?;
-    if let Some(path) = request.pidfd_socket {
+    if let Err(error) = complete(&mut sandbox, &staged, &finish, &slot, &mut state) {
+        drop((sandbox, reserved));
+        // What the hooks of the creation have made outside, these remove (runtime.md "Lifecycle").
+        delete::poststop(&plan.hooks, &state);
+        return Err(error);
+    }
+    reserved.kept = true;
+    drop(reserved);
+    Ok(Launched { slot, state, sandbox, notify })
+}
+
+/// The plan, with its warnings logged.
+fn plan<'a>(request: &Request<'a>, host: &Host) -> Result<Plan<'a>> {
+    let options = Options {
+        id: request.id,
+        bundle: &request.bundle.path,
+        no_pivot: request.no_pivot,
+        keyring: !request.no_new_keyring,
+        rootless: request.rootless,
+    };
+    let plan = Plan::new(&request.bundle.spec, &options, host)
+        .map_err(|found| spec::check::problems_to_error(&found))?;
+    for warning in &plan.warnings {
+        crate::log::warn(format_args!("{warning}"));
+    }
+    Ok(plan)
+}
+
+/// The directory of the container's notify socket, and for `run` the socket as well: `start` binds
+/// its own.
+fn notify(request: &Request<'_>, slot: &Slot) -> Result<Option<NotifySocket>> {
+    let Some(host) = request.notify else { return Ok(None) };
+    notify_socket::make_directory(&slot.path)?;
+    if request.wait_for_start {
+        return Ok(None);
+    }
+    NotifySocket::bind(&slot.path, host).map(Some)
+}
+
+/// A new cgroup with the way into it.
+fn joinable(cgroup: Cgroup) -> Result<(Cgroup, Join)> {
+    match cgroup.join() {
+        Ok(join) => Ok((cgroup, join)),
+        Err(error) => {
+            // Best effort: the error that led here is the one to report.
+            let _ = cgroup.undo();
+            Err(error)
+        }
+    }
+}
+
+/// What is told to the outside when init is ready.
+struct Finish<'a> {
+    pid_file: Option<&'a Path>,
+    pidfd_socket: Option<&'a Path>,
+}
+
+/// From a cloned init to a container that stays.
+fn complete(
+    sandbox: &mut Sandbox,
+    staged: &Staged<'_>,
+    finish: &Finish<'_>,
+    slot: &Slot,
+    state: &mut State,
+) -> Result<()> {
+    settle(sandbox, staged, slot, state)?;
+    if let Some(path) = finish.pidfd_socket {
         console::send_pidfd(path, sandbox.pidfd.as_fd(), "standard")?;
     }
-    if let Some(path) = request.pid_file {
+    if let Some(path) = finish.pid_file {
         pid_file::write(path, sandbox.pid)?;
     }
     sandbox.channel.execute()?;
-    if !request.wait_for_start {
-        attend::until_executed(&sandbox)?;
+    if staged.fifo.is_none() {
+        attend::until_executed(sandbox)?;
     }
     sandbox.release();
-    reserved.kept = true;
-    drop(reserved);
-    Ok(Launched { slot, state, sandbox })
+    Ok(())
 }
 
 /// From a cloned init to one that is ready, with everything on it that the runtime applies.
@@ -186,7 +239,7 @@ fn settle(
 fn check_host(plan: &Plan<'_>, spec: &spec::Spec) -> Result<()> {
     let mount_label = spec.linux.as_ref().is_some_and(|linux| !linux.mount_label.is_empty());
     check_labels(&plan.identity, mount_label)?;
-    let root = Path::new(std::ffi::OsStr::new(plan.rootfs.path.to_str().unwrap_or_default()));
+    let root = Path::new(OsStr::from_bytes(plan.rootfs.path.to_bytes()));
     let status = root.symlink_metadata().at(|| format!("root.path {}", root.display()))?;
     if !status.is_dir() {
         return Err(Error::config(format!("root.path {} is not a directory", root.display())));
@@ -248,7 +301,7 @@ fn remember(
         creator: process::identify(own_pid).unwrap_or_default(),
         created: crate::log::now(),
         bundle: request.bundle.path.clone(),
-        rootfs: PathBuf::from(plan.rootfs.path.to_string_lossy().as_ref()),
+        rootfs: PathBuf::from(OsStr::from_bytes(plan.rootfs.path.to_bytes())),
         annotations: request.bundle.spec.annotations.clone(),
         cgroup_paths: plan.cgroup.paths(),
         namespace_paths: kinds.map(|kind| (spawn::namespace_key(kind), PathBuf::new())).collect(),

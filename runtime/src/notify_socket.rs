@@ -15,7 +15,7 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, Permissions, remove_file, set_permissions};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -28,6 +28,11 @@ const SOCKET_NAME: &str = "notify.sock";
 /// How long the manager may take to read what it was sent before the runtime leaves
 /// (sd_notify_barrier(3)); older managers never answer.
 const BARRIER_TIMEOUT: u16 = 30_000;
+
+/// `NOTIFY_SOCKET` of this process: the socket of the service manager that wants to hear.
+pub fn of_this_process() -> Option<OsString> {
+    std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())
+}
 
 /// The mount that shows the container of the slot its socket.
 pub fn mount(slot: &Path) -> Result<Mount> {
@@ -56,6 +61,11 @@ pub fn make_directory(slot: &Path) -> Result<()> {
         .create(&path)
         .and_then(|()| set_permissions(&path, Permissions::from_mode(0o755)))
         .at(|| format!("mkdir({})", path.display()))
+}
+
+/// Whether `create` made the container a socket's directory.
+pub fn is_wanted(slot: &Path) -> bool {
+    directory(slot).is_dir()
 }
 
 fn directory(slot: &Path) -> PathBuf {

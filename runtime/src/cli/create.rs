@@ -5,10 +5,11 @@ use super::global::{Global, Rootless};
 use super::inherited::Inherited;
 use super::terminal;
 use crate::error::{At, Error, Result};
-use crate::host;
 use crate::launch::{Request, launch};
 use crate::spec::load::Bundle;
 use crate::spec::{Hooks, Linux};
+use crate::{host, notify_socket};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ pub struct Prepared<'a> {
     bundle: Bundle,
     pid_file: Option<PathBuf>,
     preserved: u32,
+    notify: Option<OsString>,
 }
 
 /// Reads the bundle.
@@ -49,9 +51,16 @@ pub fn prepare<'a>(
     if let Some(process) = &mut bundle.spec.process {
         process.env.extend(inherited.environment.iter().cloned());
     }
+    let notify = notify_socket::of_this_process();
+    if notify.is_some() {
+        bundle.spec.mounts.push(notify_socket::mount(&global.root.join(&args.id))?);
+        if let Some(process) = &mut bundle.spec.process {
+            process.env.push(notify_socket::variable());
+        }
+    }
     let pid_file =
         args.pid_file.as_deref().map(std::path::absolute).transpose().at(|| "--pid-file")?;
-    Ok(Prepared { global, bundle, pid_file, preserved: inherited.count })
+    Ok(Prepared { global, bundle, pid_file, preserved: inherited.count, notify })
 }
 
 impl Prepared<'_> {
@@ -86,6 +95,7 @@ impl Prepared<'_> {
             wait_for_start: false,
             stdio: None,
             signals: None,
+            notify: self.notify.as_deref(),
         }
     }
 }

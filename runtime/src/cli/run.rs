@@ -25,6 +25,10 @@ fn detached(global: &Global, prepared: &Prepared<'_>, args: &RunArgs) -> Result<
     let console = terminal::detached(prepared.terminal(), socket)?;
     let launched = launch(Request { console, ..prepared.request(&args.create) })?;
     poststart(global, prepared, &launched)?;
+    if let Some(notify) = &launched.notify {
+        let pid = launched.sandbox.pid.cast_unsigned();
+        notify.wait(launched.sandbox.pidfd.as_fd(), pid)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -39,12 +43,13 @@ fn attended(global: &Global, prepared: &Prepared<'_>, args: &RunArgs) -> Result<
     let (console, stdio, incoming, io) = attended.split();
     let request =
         Request { console, stdio, signals: Some(&signals), ..prepared.request(&args.create) };
-    let launched = launch(request)?;
+    let mut launched = launch(request)?;
+    let notify = launched.notify.take();
     let outcome = terminal::relayed(incoming, io).and_then(|io| {
         poststart(global, prepared, &launched)?;
         let process =
             Foreground { pid: launched.sandbox.pid, pidfd: launched.sandbox.pidfd.as_fd() };
-        foreground::attend(process, &signals, io, None)
+        foreground::attend(process, &signals, io, notify)
     });
     if outcome.is_err() || !args.keep {
         remove(global, &args.create.id)?;

@@ -1,7 +1,8 @@
 //! `delete`: removing what create made, and the poststop hooks.
 
-use super::{Container, Status, Store, kill};
+use super::{Container, State, Status, Store, kill};
 use crate::error::{At, Error, Kind, Result};
+use crate::spec::Hooks;
 use crate::{hooks, intel_rdt};
 use nix::errno::Errno;
 use nix::libc;
@@ -18,11 +19,6 @@ const KILL_TIMEOUT_MS: u16 = 10_000;
 pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
     let container = match store.load(id) {
         Err(error) if force && error.kind() == Kind::NotFound => return store.remove(id),
-        // A state that can't be read names nothing to clean up but the slot itself.
-        Err(error) if force && error.kind() == Kind::Config && super::id::check(id).is_ok() => {
-            crate::log::warn(format_args!("{error}"));
-            return store.remove(id);
-        }
         other => other?,
     };
     let _guard = container.slot.lock()?;
@@ -73,7 +69,15 @@ fn wait(pidfd: &OwnedFd) -> Result<()> {
 /// The slot stays while something else could not be removed, so that a second delete finds it.
 pub fn destroy(store: &Store, container: &Container) -> Result<()> {
     let state = &container.state;
-    let hooks = container.config().ok().and_then(|bundle| bundle.spec.hooks);
+    let hooks = match container.config() {
+        Ok(bundle) => bundle.spec.hooks,
+        // Absent in a create that was killed early: then no hook has run.
+        Err(error) if error.errno() == Some(Errno::ENOENT) => None,
+        Err(error) => {
+            crate::log::warn(format_args!("no poststop hook is run: {error}"));
+            None
+        }
+    };
     // Without a pid namespace, processes that init left behind go with the container.
     if !state.own_pid_namespace {
         container.cgroup()?.kill_all().at(|| "killing all processes of the container")?;
@@ -83,19 +87,19 @@ pub fn destroy(store: &Store, container: &Container) -> Result<()> {
         intel_rdt::destroy(rdt).at(|| "removing the container's resctrl group")?;
     }
     store.remove(&state.id)?;
-    match hooks {
-        // A failing poststop hook is logged, and the rest go on (runtime.md "Lifecycle").
-        Some(hooks) => {
-            let json = state.oci_json(Status::Stopped, 0);
-            for (index, hook) in hooks.poststop.iter().enumerate() {
-                let hook = std::slice::from_ref(hook);
-                if let Err(error) = hooks::run(hook, "poststop", &json, hooks::DefaultEnv::Inherit)
-                {
-                    crate::log::warn(format_args!("poststop hook {index}: {error}"));
-                }
-            }
-            Ok(())
+    if let Some(hooks) = hooks {
+        poststop(&hooks, state);
+    }
+    Ok(())
+}
+
+/// Runs the poststop hooks. One that fails is logged, and the rest go on (runtime.md "Lifecycle").
+pub fn poststop(hooks: &Hooks, state: &State) {
+    let json = state.oci_json(Status::Stopped, 0);
+    for (index, hook) in hooks.poststop.iter().enumerate() {
+        let hook = std::slice::from_ref(hook);
+        if let Err(error) = hooks::run(hook, "poststop", &json, hooks::DefaultEnv::Inherit) {
+            crate::log::warn(format_args!("poststop hook {index}: {error}"));
         }
-        None => Ok(()),
     }
 }

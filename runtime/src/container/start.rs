@@ -18,6 +18,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The byte that lets init go.
 pub const GO: u8 = b'g';
+/// What a hook's failure begins with in the fifo; other failures begin with [`FAILED`].
+const HOOK_FAILED: u8 = b'h';
+const FAILED: u8 = b'f';
 
 fn open(slot: &Slot, flags: OFlag) -> std::result::Result<OwnedFd, Errno> {
     let below = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
@@ -82,19 +85,23 @@ fn outcome(reader: BorrowedFd<'_>) -> Result<()> {
             Err(errno) => return Err(errno).at(|| "poll(exec.fifo)"),
         }
     }
+    read_failure(reader)
+}
+
+fn read_failure(reader: BorrowedFd<'_>) -> Result<()> {
     let mut buffer = [0u8; 4096];
     match nix::unistd::read(reader, &mut buffer) {
         Ok(0) | Err(Errno::EAGAIN) => Ok(()),
         Ok(length) => {
-            let text =
-                String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned();
-            // The byte was never taken: init died first.
-            let text = if text.as_bytes() == [GO] {
-                "init died before it was started".into()
-            } else {
-                text
-            };
-            Err(Error::new(Kind::Init, text))
+            let left = buffer.get(..length).unwrap_or_default();
+            let text = |text| String::from_utf8_lossy(text).into_owned();
+            Err(match left.split_first() {
+                // The byte was never taken: init died first.
+                Some((&GO, _)) => Error::new(Kind::Init, "init died before it was started"),
+                Some((&HOOK_FAILED, rest)) => Error::new(Kind::Hook, text(rest)),
+                Some((_, rest)) => Error::new(Kind::Init, text(rest)),
+                None => Error::new(Kind::Init, "init left nothing"),
+            })
         }
         Err(errno) => Err(errno).at(|| "read(exec.fifo)"),
     }
@@ -115,6 +122,14 @@ pub fn wait(fifo: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
+/// Init's side: leaves the reason why it could not execute. Nobody hears a failure of this.
+pub fn fail(fifo: BorrowedFd<'_>, error: &Error) {
+    let kind = if error.kind() == Kind::Hook { HOOK_FAILED } else { FAILED };
+    let mut message = vec![kind];
+    message.extend_from_slice(error.to_string().as_bytes());
+    let _ = nix::unistd::write(fifo, &message);
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Store;
@@ -132,12 +147,13 @@ mod tests {
         nix::unistd::write(&writer, &[GO]).unwrap();
         drop(writer);
         wait(init.as_fd()).unwrap();
-        nix::unistd::write(&init, b"exec /x: no such file or directory").unwrap();
+        for kind in [Kind::Init, Kind::Hook] {
+            fail(init.as_fd(), &Error::new(kind, "exec /x: no such file or directory"));
+            let heard = read_failure(reader.as_fd()).unwrap_err();
+            assert_eq!(heard.to_string(), "exec /x: no such file or directory");
+            assert_eq!(heard.kind(), kind);
+        }
         drop(init);
-        assert_eq!(
-            outcome(reader.as_fd()).unwrap_err().to_string(),
-            "exec /x: no such file or directory"
-        );
         assert!(outcome(reader.as_fd()).is_ok());
         // The starter's own end is a reader as well.
         drop(reader);

@@ -223,7 +223,11 @@ impl Slot {
     fn load_state(&self) -> Result<State> {
         let json = self.read(STATE)?;
         let state: State = serde_json::from_slice(&json).map_err(|error| {
-            Error::config(format!("{}/state.json is damaged: {error}", self.path.display()))
+            let path = self.path.display();
+            Error::config(format!(
+                "{path}/state.json is damaged: {error} (what it recorded, processes and cgroups, \
+                 has to be removed by hand; then remove {path})"
+            ))
         })?;
         if state.hull > FORMAT {
             return Err(Error::unsupported(format!(

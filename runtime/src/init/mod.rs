@@ -17,7 +17,7 @@ pub mod stdio;
 pub mod target;
 pub mod tmpcopyup;
 
-use crate::container::Status;
+use crate::container::{Status, start};
 use crate::error::{At, Result};
 use crate::hooks;
 use crate::plan::Plan;
@@ -35,11 +35,10 @@ pub fn main(staged: &Staged<'_>, channel: &Channel) -> i32 {
     match run(staged, channel) {
         Ok(never) => match never {},
         Err(error) => {
-            let text = error.to_string();
-            if channel.send(&Message::Failure(text.clone())).is_err() {
+            if channel.send(&Message::Failure(error.to_string())).is_err() {
                 // create has long returned: `start` listens at the other end of the fifo.
                 if let Some(fifo) = &staged.fifo {
-                    let _ = nix::unistd::write(fifo, text.as_bytes());
+                    start::fail(fifo.as_fd(), &error);
                 }
             }
             1

@@ -433,8 +433,8 @@ impl Container {
             left.retain(|path| !path.starts_with("/sys/fs/cgroup/unified/"));
         }
         for entry in fs::read_dir(self.path("state")).into_iter().flatten().flatten() {
-            // Dot entries are caches, not containers.
-            if !entry.file_name().to_string_lossy().starts_with('.') {
+            // Names that no container id can have are caches.
+            if !entry.file_name().to_string_lossy().starts_with(['.', ',']) {
                 left.push(entry.path().display().to_string());
             }
         }
