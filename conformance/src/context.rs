@@ -1,0 +1,237 @@
+//! What a case's function works with.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use crate::bundle;
+use crate::case::{Stop, Verdict, ensure, fail};
+use crate::container::{Container, worked};
+use crate::host::Host;
+use crate::json;
+use crate::observation::Observation;
+use crate::runtime::{Driver, Output};
+
+/// A case's world: a configuration to edit, a runtime to call, a place for notes.
+pub struct Context {
+    /// Calls of the runtime.
+    pub driver: Rc<Driver>,
+    /// The machine.
+    pub host: Host,
+    /// The configuration, until a container is made from it.
+    pub config: Value,
+    /// The cgroup all containers of the case lie in or below.
+    pub cgroup: String,
+    /// What was seen, in the order it was.
+    pub notes: Vec<String>,
+    containers: u32,
+}
+
+impl Context {
+    /// A world in `driver`'s directory.
+    pub fn new(driver: Driver, host: Host, cgroup: String) -> std::io::Result<Self> {
+        fs::create_dir_all(driver.root())?;
+        let euid = driver.user.unwrap_or(host.euid);
+        let config = bundle::config(driver.runtime.config_version(), euid, &cgroup);
+        let driver = Rc::new(driver);
+        let context = Self { driver, host, config, cgroup, notes: Vec::new(), containers: 0 };
+        context.make_bundle()?;
+        Ok(context)
+    }
+
+    fn make_bundle(&self) -> std::io::Result<()> {
+        let user = self.driver.user;
+        bundle::rootfs(&self.rootfs(), &self.driver.work.join("probe"), user)?;
+        for path in [self.driver.dir.clone(), self.driver.root(), self.bundle()] {
+            chown(path, user, user)?;
+        }
+        // What the self-test puts in the place of a configuration that must be refused.
+        fs::write(self.bundle().join("good.json"), self.config.to_string())
+    }
+
+    /// Goes on as an ordinary user, in a directory of its own.
+    pub fn become_user(&mut self, user: u32) -> Verdict {
+        let old = &self.driver;
+        let driver = Driver {
+            runtime: old.runtime.clone(),
+            broken: old.broken.clone(),
+            work: old.work.clone(),
+            dir: old.dir.join("user"),
+            user: Some(user),
+            env: Vec::new(),
+        };
+        fs::create_dir_all(&driver.dir)?;
+        *self = Self::new(driver, self.host.clone(), self.cgroup.clone())?;
+        Ok(())
+    }
+
+    /// The bundle's directory.
+    pub fn bundle(&self) -> PathBuf {
+        self.driver.dir.join("bundle")
+    }
+
+    /// The root file system on the host.
+    pub fn rootfs(&self) -> PathBuf {
+        self.bundle().join("rootfs")
+    }
+
+    /// Takes note of something seen.
+    pub fn saw(&mut self, what: impl Into<String>) {
+        self.notes.push(what.into());
+    }
+
+    /// Puts a value into the configuration.
+    pub fn set(&mut self, pointer: &str, value: impl Into<Value>) {
+        json::put(&mut self.config, pointer, value.into());
+    }
+
+    /// Takes a value out of the configuration.
+    pub fn remove(&mut self, pointer: &str) {
+        json::remove(&mut self.config, pointer);
+    }
+
+    /// Lets the probe make these requests, and leave.
+    pub fn request(&mut self, requests: &[&str]) {
+        self.command("report", requests);
+    }
+
+    /// Lets the probe make these requests, and stay.
+    pub fn stay(&mut self, requests: &[&str]) {
+        self.command("stay", requests);
+    }
+
+    fn command(&mut self, verb: &str, requests: &[&str]) {
+        let mut arguments = vec!["/probe", verb];
+        arguments.extend(requests);
+        self.config["process"]["args"] = json!(arguments);
+    }
+
+    /// Adds a mount.
+    pub fn mount(&mut self, target: &str, fstype: &str, source: &str, options: &[&str]) {
+        let mount =
+            json!({"destination": target, "type": fstype, "source": source, "options": options});
+        self.set("/mounts/-", mount);
+    }
+
+    /// Adds a namespace, of its own or at a path.
+    pub fn namespace(&mut self, kind: &str, path: Option<&str>) {
+        self.leave_namespace(kind);
+        let namespace = match path {
+            Some(path) => json!({"type": kind, "path": path}),
+            None => json!({"type": kind}),
+        };
+        self.set("/linux/namespaces/-", namespace);
+    }
+
+    /// Takes a namespace out of the configuration.
+    pub fn leave_namespace(&mut self, kind: &str) {
+        if let Some(namespaces) = self.config["linux"]["namespaces"].as_array_mut() {
+            namespaces.retain(|namespace| namespace["type"] != kind);
+        }
+    }
+
+    /// A user namespace of `size` ids from `first`, as root; the ordinary user has one already.
+    pub fn user_namespace(&mut self, first: u32, size: u32) {
+        if self.host.euid == 0 {
+            bundle::add_user_namespace(&mut self.config, first, first, size);
+        }
+    }
+
+    /// Writes config.json.
+    pub fn write(&self) -> Result<(), Stop> {
+        Ok(fs::write(self.bundle().join("config.json"), self.config.to_string())?)
+    }
+
+    /// A handle for a further container of the bundle.
+    pub fn handle(&mut self) -> Container {
+        self.containers += 1;
+        let id = format!("c{}-{}", std::process::id(), self.containers);
+        Container::new(Rc::clone(&self.driver), id, self.bundle())
+    }
+
+    /// Writes the configuration and creates a container from it.
+    pub fn create(&mut self) -> Result<Container, Stop> {
+        let (container, output) = self.try_create()?;
+        worked("create", &output)?;
+        Ok(container)
+    }
+
+    /// The same, whatever comes of it.
+    pub fn try_create(&mut self) -> Result<(Container, Output), Stop> {
+        self.write()?;
+        let container = self.handle();
+        let output = container.try_create(&[])?;
+        Ok((container, output))
+    }
+
+    /// Creates and starts a container.
+    pub fn start(&mut self) -> Result<Container, Stop> {
+        let container = self.create()?;
+        container.start()?;
+        Ok(container)
+    }
+
+    /// Creates and starts a container and gives what its process reports.
+    pub fn observe(&mut self) -> Result<Observation, Stop> {
+        let container = self.start()?;
+        container.seen()
+    }
+
+    /// The runtime must refuse the configuration, at create or at start, and leave nothing.
+    pub fn refused(&mut self) -> Verdict {
+        let (container, output) = self.try_create()?;
+        if output.exit.is_none() {
+            return fail(format!("create {}", output.summary()));
+        }
+        let output = if output.ok() { container.call("start", &[])? } else { output };
+        self.saw(output.summary());
+        ensure(!output.ok(), || "the runtime takes it without an error".into())?;
+        ensure(output.exit.is_some(), || "start hung".into())
+    }
+
+    /// `create` must refuse the configuration, in one line, and leave nothing.
+    pub fn create_refused(&mut self) -> Verdict {
+        let (container, output) = self.try_create()?;
+        self.saw(output.summary());
+        ensure(output.exit.is_some(), || format!("create {}", output.summary()))?;
+        ensure(!output.ok(), || "create takes it without an error".into())?;
+        self.nothing_left(&container)
+    }
+
+    /// Nothing of the container is left: no state, cgroup, mount or process.
+    pub fn nothing_left(&self, container: &Container) -> Verdict {
+        let left = self.left(&container.id);
+        ensure(left.is_empty(), || format!("left behind: {}", left.join(", ")))
+    }
+
+    fn left(&self, id: &str) -> Vec<String> {
+        let mut left = Vec::new();
+        if self.driver.root().join(id).exists() {
+            left.push("the state directory".to_owned());
+        }
+        for hierarchy in self.host.hierarchies() {
+            let path = hierarchy.join(self.cgroup.trim_start_matches('/'));
+            if path.exists() {
+                left.push(format!("the cgroup {}", path.display()));
+            }
+        }
+        let own = self.driver.dir.display().to_string();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        if let Some(mount) = mounts.lines().find(|line| line.contains(&own)) {
+            left.push(format!("a mount: {mount}"));
+        }
+        if let Some(process) = crate::process::living_children().first() {
+            left.push(format!("a process: {}", describe(*process)));
+        }
+        left
+    }
+}
+
+/// A process' name, for the report.
+fn describe(pid: i32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    format!("{pid} ({})", name.trim())
+}

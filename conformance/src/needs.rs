@@ -1,0 +1,105 @@
+//! What a case needs before it means anything.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::host::Host;
+use crate::runtime::Runtime;
+
+/// A need.
+#[derive(Clone, Debug)]
+pub enum Need {
+    /// The suite runs as root.
+    Root,
+    /// The controllers are cgroup v1's.
+    CgroupV1,
+    /// The controllers are cgroup v2's.
+    CgroupV2,
+    /// A cgroup controller of either version.
+    Controller(&'static str),
+    /// The right to raise hard limits.
+    RaiseLimits,
+    /// A path on the host.
+    File(&'static str),
+    /// A path that must not be on the host.
+    NoFile(&'static str),
+    /// The runtime claims this version of the specification, or a later one.
+    Spec(&'static str),
+    /// `features`, when it answers at all, has this value at, or in the array at, the pointer.
+    Claim(&'static str, Value),
+    /// The runtime has the `features` command.
+    Features,
+    /// The processor is x86_64.
+    X86,
+}
+
+impl Need {
+    /// Why the need is not met; `None` when it is.
+    pub fn unmet(&self, host: &Host, runtime: &Runtime) -> Option<String> {
+        match self {
+            Self::Root => (host.euid != 0).then(|| "needs root".into()),
+            Self::CgroupV1 => (!host.is_v1()).then(|| "needs cgroup v1".into()),
+            Self::CgroupV2 => host.cgroup_v2.is_none().then(|| "needs cgroup v2".into()),
+            Self::Controller(name) => (!host.has_controller(name))
+                .then(|| format!("this machine lacks the cgroup controller {name}")),
+            Self::RaiseLimits => {
+                (!host.raises_limits).then(|| "needs CAP_SYS_RESOURCE to raise limits".into())
+            }
+            Self::File(path) => {
+                (!Path::new(path).exists()).then(|| format!("this machine lacks {path}"))
+            }
+            Self::NoFile(path) => {
+                Path::new(path).exists().then(|| format!("this machine has {path}"))
+            }
+            Self::Spec(since) => (runtime.spec() < version(since))
+                .then(|| format!("since {since}; the runtime claims {}", runtime.claimed)),
+            Self::Claim(pointer, wanted) => claim(runtime.features.as_ref()?, pointer, wanted),
+            Self::Features => {
+                runtime.features.is_none().then(|| "the runtime has no `features`".into())
+            }
+            Self::X86 => (!cfg!(target_arch = "x86_64")).then(|| "needs x86_64".into()),
+        }
+    }
+}
+
+/// Absence of the property means nothing is known (features.md): the case is run then.
+fn claim(features: &Value, pointer: &str, wanted: &Value) -> Option<String> {
+    let claimed = match features.pointer(pointer)? {
+        Value::Null => return None,
+        Value::Array(items) => items.contains(wanted),
+        other => other == wanted,
+    };
+    (!claimed).then(|| format!("`features` does not claim {wanted} at {pointer}"))
+}
+
+/// Major, minor and patch number; what follows them is left out.
+pub fn version(text: &str) -> (u32, u32, u32) {
+    let core = text.split(['-', '+']).next().unwrap_or(text);
+    let mut numbers = core.split('.').map(|word| word.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(version("1.10.0") > version("1.9.3"));
+        assert_eq!(version("1.0.2-dev"), (1, 0, 2));
+    }
+
+    #[test]
+    fn only_a_denied_claim_is_a_reason() {
+        let features = json!({"linux": {"namespaces": ["pid"], "a": null, "b": false}});
+        assert!(claim(&features, "/linux/namespaces", &json!("pid")).is_none());
+        assert!(claim(&features, "/linux/namespaces", &json!("time")).is_some());
+        assert!(claim(&features, "/linux/a", &json!(true)).is_none());
+        assert!(claim(&features, "/linux/b", &json!(true)).is_some());
+        assert!(claim(&features, "/other", &json!(true)).is_none());
+    }
+}

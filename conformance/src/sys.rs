@@ -1,0 +1,158 @@
+//! The system calls neither std nor nix wraps. Every function here gives plain values or an errno.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+
+use crate::observation::Scheduler;
+
+fn check(result: libc::c_long) -> Result<libc::c_long, Errno> {
+    Errno::result(result)
+}
+
+/// A descriptor of the process `pid` (pidfd_open(2)).
+pub fn pidfd(pid: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: pidfd_open takes two integers.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sends `signal` to the process behind a pidfd.
+pub fn signal(pidfd: &OwnedFd, signal: i32) -> Result<(), Errno> {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo asks for what kill(2) sends.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) })
+        .map(drop)
+}
+
+/// Orphans below this process become its children.
+pub fn become_subreaper() -> Result<(), Errno> {
+    // SAFETY: PR_SET_CHILD_SUBREAPER takes integers.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+}
+
+/// `ioprio_get(2)` of this process.
+pub fn ioprio() -> i64 {
+    // SAFETY: integers only; 1 is IOPRIO_WHO_PROCESS, 0 the caller.
+    unsafe { libc::syscall(libc::SYS_ioprio_get, 1, 0) }
+}
+
+/// The execution domain, unchanged.
+pub fn personality() -> i64 {
+    // SAFETY: 0xffffffff only asks.
+    i64::from(unsafe { libc::personality(0xffff_ffff) })
+}
+
+/// The layout of `struct sched_attr` (sched_setattr(2)).
+#[repr(C)]
+#[derive(Default)]
+struct SchedAttr {
+    size: u32,
+    policy: u32,
+    flags: u64,
+    nice: i32,
+    priority: u32,
+    runtime: u64,
+    deadline: u64,
+    period: u64,
+}
+
+/// `sched_getattr(2)` of this process.
+pub fn scheduler() -> Result<Scheduler, Errno> {
+    let mut attr = SchedAttr::default();
+    // SAFETY: the kernel writes at most the size given, which is the structure's.
+    check(unsafe {
+        libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, size_of::<SchedAttr>(), 0)
+    })?;
+    Ok(Scheduler {
+        policy: attr.policy,
+        flags: attr.flags,
+        nice: attr.nice,
+        priority: attr.priority,
+        runtime: attr.runtime,
+        deadline: attr.deadline,
+        period: attr.period,
+    })
+}
+
+/// The description of the session keyring (KEYCTL_DESCRIBE, keyctl(2)).
+pub fn session_keyring() -> Result<String, Errno> {
+    const KEYCTL_DESCRIBE: i32 = 6;
+    const KEY_SPEC_SESSION_KEYRING: i32 = -3;
+    let mut buffer = [0_u8; 512];
+    // SAFETY: the kernel writes at most the buffer's length.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_keyctl,
+            KEYCTL_DESCRIBE,
+            KEY_SPEC_SESSION_KEYRING,
+            buffer.as_mut_ptr(),
+            buffer.len(),
+        )
+    })?;
+    let text = CStr::from_bytes_until_nul(&buffer).map_err(|_| Errno::EINVAL)?;
+    Ok(text.to_string_lossy().into_owned())
+}
+
+/// Mode with flags, and nodes, of the memory policy.
+pub fn mempolicy() -> Result<(i64, Vec<usize>), Errno> {
+    let (mut mode, mut nodes) = (0_i32, [0_u64; 16]);
+    let bits = nodes.len() * 64;
+    // SAFETY: the mask holds `bits` bits.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_get_mempolicy,
+            &raw mut mode,
+            nodes.as_mut_ptr(),
+            bits,
+            std::ptr::null::<u8>(),
+            0,
+        )
+    })?;
+    let set = (0..bits).filter(|bit| nodes[bit / 64] >> (bit % 64) & 1 == 1).collect();
+    Ok((i64::from(mode), set))
+}
+
+/// Columns and rows of the terminal behind a descriptor.
+pub fn terminal_size(fd: BorrowedFd<'_>) -> Option<(u16, u16)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes one winsize.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
+    (result == 0).then_some((size.ws_col, size.ws_row))
+}
+
+/// Pushes a byte into the input of a terminal (TIOCSTI).
+pub fn push_input(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let byte = b'x';
+    // SAFETY: TIOCSTI reads one byte.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSTI, &raw const byte) }).map(drop)
+}
+
+/// The soft and hard limit of a resource's number.
+pub fn rlimit(resource: u32) -> Option<(u64, u64)> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let none = std::ptr::null::<libc::rlimit64>();
+    // SAFETY: the kernel writes one rlimit64; nothing is set.
+    let result = unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, none, &raw mut limit) };
+    (result == 0).then_some((limit.rlim_cur, limit.rlim_max))
+}
+
+/// Makes a system call by number with small integers, which name no memory.
+pub fn call(number: i64, arguments: [i64; 4]) -> Result<i64, Errno> {
+    let [a, b, c, d] = arguments;
+    // SAFETY: callers pass only integers that the kernel does not follow as addresses of ours, or
+    // addresses of page zero, which it refuses with EFAULT.
+    check(unsafe { libc::syscall(number, a, b, c, d, 0, 0) })
+}
+
+/// Makes a device file (mknod(2)).
+pub fn device(path: &str, mode: u32, major: u32, minor: u32) -> Result<(), Errno> {
+    let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the path is a C string that lives through the call.
+    Errno::result(unsafe { libc::mknod(path.as_ptr(), mode, libc::makedev(major, minor)) })
+        .map(drop)
+}
