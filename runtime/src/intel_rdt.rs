@@ -4,6 +4,9 @@
 //! Runs in the runtime. Of the groups in the file system, which other programs make as well, only
 //! those the runtime itself has made are ever removed.
 
+pub mod stats;
+pub mod update;
+
 use crate::error::{At, Error, Kind, Result};
 use crate::spec::linux::IntelRdt;
 use nix::errno::Errno;

@@ -20,6 +20,7 @@ mod freezer;
 mod join;
 mod kill;
 pub mod layout;
+mod oom;
 pub mod program;
 pub mod stats;
 mod update;
@@ -28,6 +29,8 @@ mod walk;
 
 pub use join::Join;
 pub use layout::Layout;
+pub use oom::{Occurrence, OomWatch};
+pub use update::Undo;
 
 use crate::error::Result;
 use std::collections::BTreeMap;

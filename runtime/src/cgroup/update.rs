@@ -15,10 +15,27 @@ struct Old {
     value: String,
 }
 
+/// The values before an update.
+pub struct Undo(Vec<Old>);
+
+impl Undo {
+    /// Writes them back, latest first.
+    pub fn write_back(&self) {
+        // Twice, because values may depend on each other; what can't be restored in the end was
+        // not changed by us either, or the kernel no longer takes it.
+        for _ in 0..2 {
+            for Old { path, file, value } in self.0.iter().rev() {
+                let _ = write_raw(path, file, value);
+            }
+        }
+    }
+}
+
 impl Cgroup {
     /// Changes the limits of a running container: all of them or none. The values before are
-    /// written back, latest first, if the kernel refuses one.
-    pub fn update(&self, writes: &[Write], check: Option<UsageCheck>) -> Result<()> {
+    /// written back if the kernel refuses one; else they are returned, for the case that another
+    /// part of the change fails.
+    pub fn update(&self, writes: &[Write], check: Option<UsageCheck>) -> Result<Undo> {
         if let Some(check) = check {
             self.check_usage(check)?;
         }
@@ -26,15 +43,14 @@ impl Cgroup {
         for write in writes {
             old.extend(self.old(write)?);
         }
-        self.write_all(writes).inspect_err(|_| {
-            // Twice, because values may depend on each other; what can't be restored in the end
-            // was not changed by us either, or the kernel no longer takes it.
-            for _ in 0..2 {
-                for Old { path, file, value } in old.iter().rev() {
-                    let _ = write_raw(path, file, value);
-                }
+        let undo = Undo(old);
+        match self.write_all(writes) {
+            Ok(()) => Ok(undo),
+            Err(error) => {
+                undo.write_back();
+                Err(error)
             }
-        })
+        }
     }
 
     /// Writes `writes` in order, then those again that did not fit at first.

@@ -4,7 +4,9 @@
 //! parser, the help and the errors are made from it. Only the entry in use is turned into clap
 //! definitions, for building those of all commands costs more than `state` does.
 
+use super::events::{self, EventsArgs};
 use super::exec_args::{self, ExecArgs};
+use super::update::{self, UpdateArgs};
 use crate::error::{Error, Kind, Result};
 use clap::{Arg, ArgAction, ArgMatches};
 use std::path::PathBuf;
@@ -17,6 +19,8 @@ pub enum Command {
     Create(CreateArgs),
     /// `hull delete`
     Delete(DeleteArgs),
+    /// `hull events`
+    Events(EventsArgs),
     /// `hull exec`
     Exec(Box<ExecArgs>),
     /// `hull explain`
@@ -27,8 +31,18 @@ pub enum Command {
     Kill(KillArgs),
     /// `hull list`
     List(ListArgs),
+    /// `hull pause`
+    Pause {
+        /// Container id.
+        id: String,
+    },
     /// `hull ps`
     Ps(PsArgs),
+    /// `hull resume`
+    Resume {
+        /// Container id.
+        id: String,
+    },
     /// `hull run`
     Run(RunArgs),
     /// `hull spec`
@@ -43,6 +57,8 @@ pub enum Command {
         /// Container id.
         id: String,
     },
+    /// `hull update`
+    Update(Box<UpdateArgs>),
 }
 
 /// Arguments of `create`.
@@ -191,7 +207,7 @@ const PLAIN: Entry = Entry {
 };
 
 /// All commands, in alphabetical order.
-pub static ENTRIES: [Entry; 12] = [
+pub static ENTRIES: [Entry; 16] = [
     Entry {
         title: "hull create",
         about: "create a container from a bundle; its process waits for start",
@@ -207,6 +223,14 @@ pub static ENTRIES: [Entry; 12] = [
         example: "hull delete --force web",
         flags: || vec![switch("force", "Kill the container first").short('f')],
         read: |m, o| Ok(Command::Delete(DeleteArgs { id: o.one(), force: m.get_flag("force") })),
+        ..PLAIN
+    },
+    Entry {
+        title: "hull events",
+        about: "print usage, regularly, and processes killed for want of memory, as JSON lines",
+        example: "hull events --interval 10s web\n   hull events --stats web",
+        flags: events::flags,
+        read: events::read,
         ..PLAIN
     },
     Entry {
@@ -279,6 +303,13 @@ pub static ENTRIES: [Entry; 12] = [
         ..PLAIN
     },
     Entry {
+        title: "hull pause",
+        about: "stop all processes of a container where they are",
+        example: "hull pause web",
+        read: |_, o| Ok(Command::Pause { id: o.one() }),
+        ..PLAIN
+    },
+    Entry {
         title: "hull ps",
         about: "list the processes of a container",
         operands: "<container-id> [ps options]",
@@ -290,6 +321,13 @@ pub static ENTRIES: [Entry; 12] = [
             let format = read_format(m, "table")?;
             Ok(Command::Ps(PsArgs { id: o.one(), format, args: o.rest.by_ref().collect() }))
         },
+        ..PLAIN
+    },
+    Entry {
+        title: "hull resume",
+        about: "let the processes of a paused container go on",
+        example: "hull resume web",
+        read: |_, o| Ok(Command::Resume { id: o.one() }),
         ..PLAIN
     },
     Entry {
@@ -335,6 +373,15 @@ pub static ENTRIES: [Entry; 12] = [
         about: "print the state of a container as JSON",
         example: "hull state web",
         read: |_, o| Ok(Command::State { id: o.one() }),
+        ..PLAIN
+    },
+    Entry {
+        title: "hull update",
+        about: "change the limits of a container",
+        example: "hull update --memory 512m --pids-limit 100 web\n   \
+                  hull update --resources limits.json web",
+        flags: update::flags,
+        read: update::read,
         ..PLAIN
     },
 ];

@@ -6,6 +6,8 @@
 pub mod args;
 pub mod create;
 pub mod delete;
+pub mod duration;
+pub mod events;
 pub mod exec;
 pub mod exec_args;
 pub mod explain;
@@ -17,12 +19,15 @@ pub mod kill;
 pub mod list;
 pub mod normalise;
 pub mod parse;
+pub mod pause;
 pub mod ps;
 pub mod run;
+pub mod size;
 pub mod spec;
 pub mod start;
 pub mod state;
 pub mod terminal;
+pub mod update;
 
 use crate::error::{At, Result};
 use crate::{log, seal};
@@ -69,16 +74,20 @@ fn dispatch(global: &Global, command: Command, inherited: &Inherited) -> Result<
     match command {
         Command::Create(args) => create::run(global, &args, inherited),
         Command::Delete(args) => delete::run(global, &args),
+        Command::Events(args) => events::run(global, &args),
         Command::Exec(args) => exec::run(global, &args, inherited),
         Command::Explain(args) => explain::run(global, &args),
         Command::Features => features::run(),
         Command::Kill(args) => kill::run(global, &args),
         Command::List(args) => list::run(global, &args),
+        Command::Pause { id } => pause::pause(global, &id),
         Command::Ps(args) => ps::run(global, &args),
+        Command::Resume { id } => pause::resume(global, &id),
         Command::Run(args) => run::run(global, &args, inherited),
         Command::Spec(args) => spec::run(&args),
         Command::Start { id } => start::run(global, &id),
         Command::State { id } => state::run(global, &id),
+        Command::Update(args) => update::run(global, &args),
     }
 }
 

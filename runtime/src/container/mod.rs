@@ -10,12 +10,15 @@
 //! | `exec.fifo` | from create to start | where init waits, see [`start`] |
 
 pub mod delete;
+pub mod events;
 pub mod id;
 pub mod kill;
+pub mod pause;
 pub mod process;
 pub mod start;
 pub mod state;
 pub mod store;
+pub mod update;
 
 pub use state::{State, Status};
 pub use store::{Slot, Store};

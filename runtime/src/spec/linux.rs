@@ -1,7 +1,7 @@
 //! The types of runtime-spec `config-linux.md`.
 
 use super::config::{IdMapping, nullable};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// `linux`.
@@ -110,7 +110,7 @@ pub struct NetDevice {
 }
 
 /// One entry of `linux.resources.devices`.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeviceRule {
     /// Allowed or denied.
@@ -128,7 +128,7 @@ pub struct DeviceRule {
 }
 
 /// `linux.resources`.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Resources {
     /// Device access rules, in order.
@@ -157,7 +157,7 @@ pub struct Resources {
 }
 
 /// `linux.resources.memory`; sizes in bytes, -1 means unlimited.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Memory {
     /// Hard limit.
@@ -183,7 +183,7 @@ pub struct Memory {
 }
 
 /// `linux.resources.cpu`; times in microseconds.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Cpu {
     /// Relative weight, v1 scale.
@@ -209,7 +209,7 @@ pub struct Cpu {
 }
 
 /// `linux.resources.pids`.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pids {
     /// Greatest number of tasks; -1: unlimited.
@@ -217,7 +217,7 @@ pub struct Pids {
 }
 
 /// `linux.resources.blockIO`.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct BlockIo {
     /// 10 to 1000.
@@ -242,7 +242,7 @@ pub struct BlockIo {
 }
 
 /// A device weight.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct WeightDevice {
     /// Major number.
@@ -256,7 +256,7 @@ pub struct WeightDevice {
 }
 
 /// A device throttle.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ThrottleDevice {
     /// Major number.
@@ -268,7 +268,7 @@ pub struct ThrottleDevice {
 }
 
 /// One entry of `linux.resources.hugepageLimits`.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct HugepageLimit {
     /// `<size><unit-prefix>B`, for example `2MB`.
@@ -280,7 +280,7 @@ pub struct HugepageLimit {
 }
 
 /// `linux.resources.network`.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Network {
     /// net_cls.classid.
@@ -292,7 +292,7 @@ pub struct Network {
 }
 
 /// Priority of one interface.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct InterfacePriority {
     /// Interface name in the runtime's network namespace.
@@ -303,7 +303,7 @@ pub struct InterfacePriority {
 }
 
 /// RDMA limits of one device.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Rdma {
     /// hca_handle.

@@ -80,7 +80,7 @@ impl Fixture {
     pub fn update(&self, json: &str) -> hull::Result<()> {
         let resources = serde_json::from_str(json).unwrap();
         let (writes, check) = update(&self.layout, &resources).unwrap();
-        self.cgroup().update(&writes, check)
+        self.cgroup().update(&writes, check).map(drop)
     }
 
     pub fn dir(&self, controller: &str) -> PathBuf {

@@ -5,7 +5,8 @@ use crate::needs::{Kind, asks_for, lacks};
 use serde_json::{Value, json};
 use std::fs;
 
-fn limited(resources: &Value) -> Container {
+/// A sleeping container with `resources`.
+pub fn limited(resources: &Value) -> Container {
     Container::sleeping().edit(|s| {
         for (name, value) in resources.as_object().unwrap() {
             s["linux"]["resources"][name] = value.clone();

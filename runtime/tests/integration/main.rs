@@ -17,6 +17,7 @@ mod exec;
 mod faults;
 mod hooks;
 mod lifecycle;
+mod limits;
 mod mounts;
 mod namespaces;
 mod process;

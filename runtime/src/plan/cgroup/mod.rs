@@ -1,6 +1,7 @@
 //! What control groups a container gets and what is written to them: pure, from the configuration
 //! and the host's [`Layout`].
 
+pub mod change;
 mod devices;
 mod directory;
 mod v1;

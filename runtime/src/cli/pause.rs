@@ -1,0 +1,18 @@
+//! `hull pause` and `hull resume`.
+
+use super::global::Global;
+use crate::container::{Store, pause};
+use crate::error::Result;
+use std::process::ExitCode;
+
+/// Carries `pause` out.
+pub fn pause(global: &Global, id: &str) -> Result<ExitCode> {
+    pause::pause(&Store::open_for(&global.root, id)?.load(id)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Carries `resume` out.
+pub fn resume(global: &Global, id: &str) -> Result<ExitCode> {
+    pause::resume(&Store::open_for(&global.root, id)?.load(id)?)?;
+    Ok(ExitCode::SUCCESS)
+}
