@@ -1,7 +1,9 @@
 //! Facts about the machine, asked for only when a configuration depends on them.
 
+use nix::fcntl::readlink;
 use nix::sys::statfs::{FsType, statfs};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// AppArmor is compiled in and switched on.
 pub fn apparmor_enabled() -> bool {
@@ -16,14 +18,11 @@ pub fn selinux_enabled() -> bool {
     statfs("/sys/fs/selinux").is_ok_and(|status| status.filesystem_type() == SELINUX_MAGIC)
 }
 
-/// This process lives in a user namespace other than the initial one (user_namespaces(7): only
-/// the initial one maps all ids onto themselves).
+/// This process lives in a user namespace other than the initial one.
 pub fn in_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| {
-        let mut fields = map.split_ascii_whitespace();
-        !matches!(
-            (fields.next(), fields.next(), fields.next()),
-            (Some("0"), Some("0"), Some("4294967295"))
-        )
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        // USER_NS_INIT_INO of <linux/nsfs.h>; fixed since Linux 3.8.
+        readlink("/proc/self/ns/user").is_ok_and(|name| name != "user:[4026531837]")
     })
 }

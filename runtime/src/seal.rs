@@ -7,16 +7,18 @@
 //! on: a mount that is in no mount namespace can't be remounted writable by anybody.
 
 use crate::error::{At, Error, Result};
+use crate::sys::entry;
 use crate::sys::exec::{Vector, execute_fd};
 use crate::sys::fd::{CWD, open_at};
 use crate::sys::mount::{self, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag, SealFlag};
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use std::ffi::CString;
 use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::OsStrExt;
 
 /// Returns when this process runs from a binary nobody can write through /proc/PID/exe; if it
 /// doesn't yet, it executes itself anew from one.
@@ -35,8 +37,9 @@ pub fn ensure() -> Result<()> {
         Err(Errno::EPERM | Errno::ENOSYS | Errno::EINVAL | Errno::EACCES) => copy()?,
         Err(errno) => return Err(errno).at(|| "protecting the runtime's binary: open_tree"),
     };
-    let arguments = std::env::args_os()
-        .map(|argument| CString::new(argument.into_vec()))
+    let arguments = entry::arguments()
+        .iter()
+        .map(|argument| CString::new(argument.as_bytes()))
         .collect::<std::result::Result<Vec<_>, _>>()
         .map_err(|_| Error::config("an argument contains a NUL byte"))?;
     match execute_fd(sealed.as_fd(), &Vector::new(arguments)) {
@@ -51,23 +54,25 @@ fn is_sealed(exe: &OwnedFd) -> Result<bool> {
     if flags.contains(FsFlags::ST_RDONLY) {
         return Ok(true);
     }
+    // Memory files are files of a tmpfs that nobody mounted.
+    if fstatfs(exe).at(|| "fstatfs(\"/proc/self/exe\")")?.filesystem_type() != TMPFS_MAGIC {
+        return Ok(false);
+    }
     let Ok(file) = open_at(CWD, c"/proc/self/exe", OFlag::O_RDONLY, 0, ResolveFlag::empty()) else {
         return Ok(false);
     };
-    // Only memory files answer; others say EINVAL.
+    // A file of a mounted tmpfs answers EINVAL, or that it is not sealed.
     let seals = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_GET_SEALS).unwrap_or(0);
     Ok(SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_WRITE))
 }
 
 fn read_only_clone(exe: &OwnedFd) -> std::result::Result<OwnedFd, Errno> {
-    let clone = mount::clone_tree(exe.as_fd(), c"", false)?;
     let attr = MountAttr {
         set: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
         propagation: nix::libc::MS_PRIVATE,
         ..MountAttr::default()
     };
-    mount::set_attr(clone.as_fd(), &attr, false)?;
-    Ok(clone)
+    mount::clone_tree_with(exe.as_fd(), c"", false, &attr, false)
 }
 
 fn copy() -> Result<OwnedFd> {

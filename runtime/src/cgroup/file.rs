@@ -1,9 +1,11 @@
 //! Reading and writing the files of a cgroup directory.
 
 use crate::error::{At, Error, Result};
+use crate::sys::fd::open_path;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use std::fmt::Display;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -12,7 +14,7 @@ const CHUNK: usize = 4096;
 
 /// Opens `dir`/`file` for writing only; never creates it.
 pub(super) fn open_write(dir: &Path, file: &str) -> std::io::Result<File> {
-    OpenOptions::new().write(true).open(dir.join(file))
+    Ok(open_path(&dir.join(file), OFlag::O_WRONLY)?.into())
 }
 
 /// Writes `value` to the open `file` in one write(2), as cgroup files want it.
@@ -38,7 +40,7 @@ pub(super) fn write(dir: &Path, file: &str, value: &str) -> Result<()> {
 
 /// The content of `dir`/`file`.
 pub(super) fn read_raw(dir: &Path, file: &str) -> std::io::Result<String> {
-    read_open(&mut File::open(dir.join(file))?)
+    read_open(&mut open_path(&dir.join(file), OFlag::O_RDONLY)?.into())
 }
 
 /// The content of an open file of cgroupfs or /proc.

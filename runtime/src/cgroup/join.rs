@@ -8,8 +8,8 @@
 use super::Cgroup;
 use super::layout::{membership, read_proc};
 use crate::error::{At, Error, Result};
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use crate::sys::fd::open_path;
+use nix::fcntl::OFlag;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -48,8 +48,8 @@ impl Cgroup {
                 join.into = Some(directory(&path)?);
             } else {
                 let path = path.join("tasks");
-                let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-                join.tasks.push(open(&path, flags, Mode::empty()).at(|| format!("open {path:?}"))?);
+                let file = open_path(&path, OFlag::O_WRONLY);
+                join.tasks.push(file.at(|| format!("open {path:?}"))?);
             }
         }
         Ok(join)
@@ -71,8 +71,7 @@ impl Cgroup {
 
 /// A v2 directory as clone3(2) wants it.
 fn directory(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    open(path, flags, Mode::empty()).at(|| format!("open {path:?}"))
+    open_path(path, OFlag::O_PATH | OFlag::O_DIRECTORY).at(|| format!("open {path:?}"))
 }
 
 /// `base`/`sub`, which must not lead out of `base`.

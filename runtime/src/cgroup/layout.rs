@@ -3,8 +3,11 @@
 
 use super::file::read_open;
 use crate::error::{At, Error, Result};
+use crate::sys::fd::open_path;
+use nix::dir::Dir;
+use nix::fcntl::OFlag;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
-use std::fs::File;
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 /// Where control groups are mounted on every host that follows the file hierarchy of systemd.
@@ -94,14 +97,16 @@ impl Layout {
     /// Looks at this host. `own_path` says whether this process' own cgroups matter, which they do
     /// for a cgroupsPath that is not absolute; otherwise they are not looked for.
     ///
-    /// On cgroup v2 this is one statfs(2) and one file read, on v1 one file read and one statfs(2)
-    /// for each hierarchy; the mount table is read only if a hierarchy is not at its usual place.
+    /// On cgroup v2 this is one statfs(2) and one file read, on v1 a file and a directory read; the
+    /// mount table is read only if a hierarchy is not at its usual place. What is at its usual
+    /// place is a mount: nothing else is made in that directory.
     pub fn detect(own_path: bool) -> Result<Self> {
         let root = Path::new(ROOT);
         if filesystem(root) == Some(CGROUP2_SUPER_MAGIC) {
             return detect_v2(root, own_path);
         }
         let own = read_proc("/proc/self/cgroup")?;
+        let present = entries(root)?;
         let mut mounts = Mounts::Unread;
         let mut hierarchies = Vec::new();
         let mut unified = None;
@@ -120,7 +125,8 @@ impl Layout {
             if known.is_empty() {
                 continue;
             }
-            if let Some((mount, own_path)) = locate(root, controllers, path, own_path, &mut mounts)?
+            if let Some((mount, own_path)) =
+                locate(root, &present, controllers, path, own_path, &mut mounts)?
             {
                 hierarchies.push(Hierarchy { controllers: known, mount, own_path });
             }
@@ -153,6 +159,7 @@ fn detect_v2(root: &Path, own_path: bool) -> Result<Layout> {
 /// The mount point of the hierarchy of `controllers` and this process' own cgroup below it.
 fn locate(
     root: &Path,
+    present: &[CString],
     controllers: &str,
     own: &str,
     own_matters: bool,
@@ -164,10 +171,11 @@ fn locate(
     let first = name.split(',').next().unwrap_or(name);
     for name in [name, first] {
         let mount = root.join(name);
-        // One look tells both that the hierarchy is mounted and that the own cgroup is visible in
-        // it. In a container without a cgroup namespace it isn't: the path is the host's.
-        let probe = if own_matters { below(&mount) } else { mount.clone() };
-        if filesystem(&probe) == Some(CGROUP_SUPER_MAGIC) {
+        // The own cgroup has to be visible as well. In a container without a cgroup namespace it
+        // isn't: the path is the host's.
+        let visible =
+            !own_matters || own == "/" || filesystem(&below(&mount)) == Some(CGROUP_SUPER_MAGIC);
+        if visible && present.iter().any(|entry| entry.to_bytes() == name.as_bytes()) {
             return Ok(Some((mount, own.to_owned())));
         }
         if name == first {
@@ -248,6 +256,15 @@ pub(super) fn membership(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
+/// The names in the directory `path`.
+fn entries(path: &Path) -> Result<Vec<CString>> {
+    let read = || -> nix::Result<Vec<CString>> {
+        let mut dir = Dir::from_fd(open_path(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?)?;
+        dir.iter().map(|entry| Ok(entry?.file_name().to_owned())).collect()
+    };
+    read().at(|| format!("read {path:?}"))
+}
+
 /// The type of the filesystem `path` is on; nothing if there is no such path.
 fn filesystem(path: &Path) -> Option<FsType> {
     statfs(path).ok().map(|stat| stat.filesystem_type())
@@ -255,7 +272,10 @@ fn filesystem(path: &Path) -> Option<FsType> {
 
 /// A file of /proc.
 pub(super) fn read_proc(path: &str) -> Result<String> {
-    File::open(path).and_then(|mut file| read_open(&mut file)).at(|| format!("read {path:?}"))
+    open_path(Path::new(path), OFlag::O_RDONLY)
+        .map_err(Into::into)
+        .and_then(|file| read_open(&mut file.into()))
+        .at(|| format!("read {path:?}"))
 }
 
 #[cfg(test)]

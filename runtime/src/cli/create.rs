@@ -1,6 +1,7 @@
 //! `hull create`.
 
 use super::args::CreateArgs;
+use super::exit_code::ExitCode;
 use super::global::{Global, Rootless};
 use super::inherited::Inherited;
 use super::terminal;
@@ -11,7 +12,6 @@ use crate::spec::{Hooks, Linux};
 use crate::{host, notify_socket};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// Carries the command out.
 pub fn run(global: &Global, args: &CreateArgs, inherited: &Inherited) -> Result<ExitCode> {

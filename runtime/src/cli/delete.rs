@@ -1,10 +1,10 @@
 //! `hull delete`.
 
 use super::args::DeleteArgs;
+use super::exit_code::ExitCode;
 use super::global::Global;
 use crate::container::{Store, delete, id};
 use crate::error::{Kind, Result};
-use std::process::ExitCode;
 
 /// Carries the command out.
 pub fn run(global: &Global, args: &DeleteArgs) -> Result<ExitCode> {

@@ -1,13 +1,13 @@
 //! `hull events`: JSON lines on standard output.
 
 use super::args::{Command, Operands, switch, usage, value};
+use super::exit_code::ExitCode;
 use super::global::Global;
 use super::{duration, print};
 use crate::container::Store;
 use crate::container::events::{self, Event};
 use crate::error::{Error, Result};
 use clap::{Arg, ArgMatches};
-use std::process::ExitCode;
 use std::time::Duration;
 
 /// How often usage is told unless `--interval` says it.

@@ -1,6 +1,7 @@
 //! `hull exec`.
 
 use super::exec_args::ExecArgs;
+use super::exit_code::ExitCode;
 use super::global::Global;
 use super::inherited::Inherited;
 use super::{status, terminal};
@@ -12,7 +13,6 @@ use crate::plan::overrides::Overrides;
 use crate::spec::load::load_process;
 use crate::spec::{Process, load};
 use std::os::fd::AsFd;
-use std::process::ExitCode;
 
 /// Carries the command out; the exit code in the foreground is the program's.
 pub fn run(global: &Global, args: &ExecArgs, inherited: &Inherited) -> Result<ExitCode> {

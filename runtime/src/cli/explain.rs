@@ -1,9 +1,9 @@
 //! `hull explain`.
 
 use super::args::ExplainArgs;
+use super::exit_code::ExitCode;
 use super::global::Global;
 use crate::error::{Error, Result};
-use std::process::ExitCode;
 
 /// Carries the command out.
 pub fn run(_global: &Global, _args: &ExplainArgs) -> Result<ExitCode> {

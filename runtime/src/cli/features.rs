@@ -1,11 +1,11 @@
 //! `hull features`.
 
+use super::exit_code::ExitCode;
 use super::print;
 use crate::error::Result;
 use crate::features::{Claims, features};
 use crate::plan::mount_options;
 use crate::spec::check;
-use std::process::ExitCode;
 
 /// Carries the command out.
 pub fn run() -> Result<ExitCode> {

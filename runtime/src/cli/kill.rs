@@ -1,10 +1,10 @@
 //! `hull kill`.
 
 use super::args::KillArgs;
+use super::exit_code::ExitCode;
 use super::global::Global;
 use crate::container::{Store, kill};
 use crate::error::{Kind, Result};
-use std::process::ExitCode;
 
 /// Carries the command out.
 pub fn run(global: &Global, args: &KillArgs) -> Result<ExitCode> {

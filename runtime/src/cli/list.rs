@@ -1,6 +1,7 @@
 //! `hull list`.
 
 use super::args::{Format, ListArgs};
+use super::exit_code::ExitCode;
 use super::global::Global;
 use super::print;
 use super::state::View;
@@ -8,7 +9,6 @@ use crate::container::Store;
 use crate::error::{Error, Result};
 use crate::log;
 use nix::errno::Errno;
-use std::process::ExitCode;
 
 /// Carries the command out.
 pub fn run(global: &Global, args: &ListArgs) -> Result<ExitCode> {

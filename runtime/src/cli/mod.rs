@@ -10,6 +10,7 @@ pub mod duration;
 pub mod events;
 pub mod exec;
 pub mod exec_args;
+pub mod exit_code;
 pub mod explain;
 pub mod features;
 pub mod global;
@@ -30,27 +31,36 @@ pub mod terminal;
 pub mod update;
 
 use crate::error::{At, Result};
+use crate::sys::entry;
 use crate::{log, seal};
 use args::Command;
+use exit_code::ExitCode;
 use global::Global;
 use inherited::{Inherited, claim};
 use parse::{Failure, Request};
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::process::ExitCode;
+
+/// The commands that clone this process into a container, where its binary can be reached.
+const CLONERS: [&str; 3] = ["create", "run", "exec"];
 
 /// Runs the command line of this process.
-pub fn main() -> ExitCode {
-    match run(std::env::args_os().skip(1)) {
-        Ok(code) => code,
+pub fn main() -> u8 {
+    match run(entry::arguments().iter().skip(1).cloned()) {
+        Ok(code) => code.0,
         Err(failure) => {
             report(&failure.error.to_string());
-            ExitCode::from(failure.code)
+            failure.code
         }
     }
 }
 
 fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
+    if entry::arguments().iter().skip(1).any(|word| CLONERS.iter().any(|name| word == name)) {
+        // Before anything else is done, for it is done anew by the sealed binary. A word that is
+        // no command costs that and nothing more.
+        seal::ensure()?;
+    }
     let (global, command) = match parse::parse(args)? {
         Request::Print(text) => {
             print(&text)?;
@@ -61,9 +71,6 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
     // Before anything is opened: see the module.
     let inherited =
         command.as_ref().map_or(Ok(Inherited::default()), |(_, command)| claim(command))?;
-    if let Ok((_, Command::Create(_) | Command::Run(_) | Command::Exec(_))) = &command {
-        seal::ensure()?;
-    }
     let level = if global.debug { log::Level::Debug } else { log::Level::Info };
     log::init(global.log.as_deref(), global.log_format, level)?;
     let (entry, command) = command?;
@@ -110,5 +117,5 @@ pub(crate) fn print(text: &str) -> Result<()> {
 
 /// A program's exit status as this process' own.
 pub(crate) fn status(code: i32) -> ExitCode {
-    ExitCode::from(u8::try_from(code & 0xff).unwrap_or(u8::MAX))
+    ExitCode(u8::try_from(code & 0xff).unwrap_or(u8::MAX))
 }

@@ -1,9 +1,9 @@
 //! `hull pause` and `hull resume`.
 
+use super::exit_code::ExitCode;
 use super::global::Global;
 use crate::container::{Store, pause};
 use crate::error::Result;
-use std::process::ExitCode;
 
 /// Carries `pause` out.
 pub fn pause(global: &Global, id: &str) -> Result<ExitCode> {

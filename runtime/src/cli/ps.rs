@@ -1,11 +1,12 @@
 //! `hull ps`: the container's processes, picked from what the host's ps(1) prints.
 
 use super::args::{Format, PsArgs};
+use super::exit_code::ExitCode;
 use super::global::Global;
 use super::print;
 use crate::container::Store;
 use crate::error::{At, Error, Kind, Result};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 /// Carries the command out.
 pub fn run(global: &Global, args: &PsArgs) -> Result<ExitCode> {

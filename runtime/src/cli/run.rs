@@ -2,17 +2,17 @@
 
 use super::args::RunArgs;
 use super::create::{Prepared, prepare};
+use super::exit_code::ExitCode;
 use super::global::Global;
 use super::inherited::Inherited;
 use super::{status, terminal};
-use crate::container::{Status, Store, delete};
+use crate::container::{Container, Status, Store, delete};
 use crate::error::{At, Error, Result};
 use crate::foreground::{self, Foreground, Signals};
 use crate::hooks;
 use crate::launch::{Launched, Request, launch};
 use crate::sys::cap;
 use std::os::fd::AsFd;
-use std::process::ExitCode;
 
 /// Carries the command out; the exit code in the foreground is the program's.
 pub fn run(global: &Global, args: &RunArgs, inherited: &Inherited) -> Result<ExitCode> {
@@ -51,8 +51,14 @@ fn attended(global: &Global, prepared: &Prepared<'_>, args: &RunArgs) -> Result<
             Foreground { pid: launched.sandbox.pid, pidfd: launched.sandbox.pidfd.as_fd() };
         foreground::attend(process, &signals, io, notify)
     });
-    if outcome.is_err() || !args.keep {
-        remove(global, &args.create.id)?;
+    match &outcome {
+        Err(_) => remove(global, &args.create.id)?,
+        Ok(_) if args.keep => {}
+        Ok(_) => {
+            let Launched { slot, state, .. } = launched;
+            let container = Container { slot, state };
+            delete::delete_own(&global.root, &container, prepared.hooks())?;
+        }
     }
     outcome.map(status)
 }

@@ -1,13 +1,13 @@
 //! `hull spec`: a config.json to start from.
 
 use super::args::SpecArgs;
+use super::exit_code::ExitCode;
 use crate::error::{At, Error, Kind, Result};
 use crate::spec::template;
 use nix::errno::Errno;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// Carries the command out.
 pub fn run(args: &SpecArgs) -> Result<ExitCode> {

@@ -1,12 +1,12 @@
 //! `hull start`.
 
+use super::exit_code::ExitCode;
 use super::global::Global;
 use crate::container::{Status, Store, delete, start};
 use crate::error::{Error, Kind, Result};
 use crate::hooks;
 use crate::notify_socket::{self, NotifySocket};
 use std::os::fd::AsFd;
-use std::process::ExitCode;
 
 /// Carries the command out.
 pub fn run(global: &Global, id: &str) -> Result<ExitCode> {

@@ -1,5 +1,6 @@
 //! `hull state`: what runtime-spec `runtime.md#state` asks for, and what runc adds to it.
 
+use super::exit_code::ExitCode;
 use super::global::Global;
 use super::print;
 use crate::container::state::OCI_VERSION;
@@ -8,7 +9,6 @@ use crate::error::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// A container as `state` and `list` print it; the order of the fields is runc's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

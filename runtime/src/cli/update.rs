@@ -1,6 +1,7 @@
 //! `hull update`: its flags, as limits in the form of config.json.
 
 use super::args::{Command, Operands, usage, value};
+use super::exit_code::ExitCode;
 use super::global::Global;
 use super::size;
 use crate::container::{Store, update};
@@ -10,7 +11,6 @@ use crate::spec::linux::{BlockIo, Cpu, Memory, Pids, Resources};
 use crate::spec::load;
 use clap::{Arg, ArgMatches};
 use std::io::Read;
-use std::process::ExitCode;
 use std::str::FromStr;
 
 /// No set of limits is larger, in bytes.

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 /// How long a killed init may take to die; one in uninterruptible sleep can take for ever.
 const KILL_TIMEOUT_MS: u16 = 10_000;
@@ -33,7 +34,16 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
             ));
         }
     }
-    destroy(store, &container)
+    let hooks = match container.config() {
+        Ok(bundle) => bundle.spec.hooks,
+        // Absent in a create that was killed early: then no hook has run.
+        Err(error) if error.errno() == Some(Errno::ENOENT) => None,
+        Err(error) => {
+            crate::log::warn(format_args!("no poststop hook is run: {error}"));
+            None
+        }
+    };
+    destroy(store, &container, hooks.as_ref())
 }
 
 /// SIGKILL for everything, then waits for init to be gone.
@@ -63,21 +73,25 @@ fn wait(pidfd: &OwnedFd) -> Result<()> {
     }
 }
 
+/// Deletes a container that this process has made and whose init it has seen end.
+///
+/// # Errors
+/// As of [`destroy`]. One that somebody else has deleted meanwhile is none: what has its id now is
+/// another container.
+pub fn delete_own(root: &Path, container: &Container, hooks: Option<&Hooks>) -> Result<()> {
+    let _guard = container.slot.lock()?;
+    if container.slot.is_gone()? {
+        return Ok(());
+    }
+    destroy(&Store::open(root)?, container, hooks)
+}
+
 /// Removes everything of a container whose init is gone (runtime.md "Delete").
 ///
 /// # Errors
 /// The slot stays while something else could not be removed, so that a second delete finds it.
-pub fn destroy(store: &Store, container: &Container) -> Result<()> {
+pub fn destroy(store: &Store, container: &Container, hooks: Option<&Hooks>) -> Result<()> {
     let state = &container.state;
-    let hooks = match container.config() {
-        Ok(bundle) => bundle.spec.hooks,
-        // Absent in a create that was killed early: then no hook has run.
-        Err(error) if error.errno() == Some(Errno::ENOENT) => None,
-        Err(error) => {
-            crate::log::warn(format_args!("no poststop hook is run: {error}"));
-            None
-        }
-    };
     // Without a pid namespace, processes that init left behind go with the container.
     if !state.own_pid_namespace {
         container.cgroup()?.kill_all().at(|| "killing all processes of the container")?;
@@ -86,9 +100,9 @@ pub fn destroy(store: &Store, container: &Container) -> Result<()> {
     if let Some(rdt) = &state.intel_rdt {
         intel_rdt::destroy(rdt).at(|| "removing the container's resctrl group")?;
     }
-    store.remove(&state.id)?;
+    store.remove_slot(&container.slot)?;
     if let Some(hooks) = hooks {
-        poststop(&hooks, state);
+        poststop(hooks, state);
     }
     Ok(())
 }

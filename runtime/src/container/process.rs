@@ -1,7 +1,9 @@
 //! What /proc tells about a process, as little as is needed.
 
+use crate::sys::fd::open_path;
+use nix::fcntl::OFlag;
 use nix::libc::pid_t;
-use std::io::Read;
+use std::path::Path;
 
 /// A process that can be told from a later one with the same number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -15,8 +17,9 @@ pub struct Identity {
 /// State letter and start time of a process.
 fn stat(pid: pid_t) -> Option<(u8, u64)> {
     let mut buffer = [0u8; 1024];
-    let mut file = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?;
-    let length = file.read(&mut buffer).ok()?;
+    let path = format!("/proc/{pid}/stat");
+    let file = open_path(Path::new(&path), OFlag::O_RDONLY).ok()?;
+    let length = nix::unistd::read(&file, &mut buffer).ok()?;
     parse(buffer.get(..length)?)
 }
 

@@ -6,7 +6,7 @@
 use super::state::{FORMAT, State};
 use super::{Container, id};
 use crate::error::{At, Error, Kind, Result};
-use crate::sys::fd::{open_at, read_bounded};
+use crate::sys::fd::{open_at, open_path, read_bounded};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, ResolveFlag, renameat};
@@ -78,9 +78,9 @@ impl Store {
     /// # Errors
     /// ENOENT when no container was ever made there.
     pub fn open(root: &Path) -> Result<Self> {
-        let dir = std::fs::File::open(root)
+        let dir = open_path(root, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
             .at(|| format!("opening the state directory {}", root.display()))?;
-        Ok(Self { path: root.to_owned(), dir: dir.into() })
+        Ok(Self { path: root.to_owned(), dir })
     }
 
     /// A new slot for `id`; the one who makes the directory owns the id.
@@ -154,15 +154,28 @@ impl Store {
     /// # Errors
     /// unlink(2), rmdir(2).
     pub fn remove(&self, id: &str) -> Result<()> {
-        let slot = match self.slot(id) {
-            Err(error) if error.kind() == Kind::NotFound => return Ok(()),
-            other => other?,
-        };
-        slot.clear()?;
-        match unlinkat(&self.dir, id, UnlinkatFlags::RemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(errno) => Err(errno).at(|| format!("rmdir({})", slot.path.display())),
+        match self.slot(id) {
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            other => self.remove_slot(&other?),
         }
+    }
+
+    /// Removes `slot`, one of this store, and what is in it.
+    ///
+    /// # Errors
+    /// unlink(2), rmdir(2).
+    pub fn remove_slot(&self, slot: &Slot) -> Result<()> {
+        let name = slot.path.file_name().unwrap_or_default();
+        slot.clear_usual()?;
+        match unlinkat(&self.dir, name, UnlinkatFlags::RemoveDir) {
+            Err(Errno::ENOTEMPTY) => {
+                slot.clear()?;
+                unlinkat(&self.dir, name, UnlinkatFlags::RemoveDir)
+            }
+            other => other,
+        }
+        .or_else(|errno| if errno == Errno::ENOENT { Ok(()) } else { Err(errno) })
+        .at(|| format!("rmdir({})", slot.path.display()))
     }
 }
 
@@ -247,6 +260,29 @@ impl Slot {
         Flock::lock(dir, FlockArg::LockExclusive)
             .map_err(|(_, errno)| errno)
             .at(|| format!("flock({})", self.path.display()))
+    }
+
+    /// Whether the directory has been removed.
+    ///
+    /// # Errors
+    /// fstat(2).
+    pub fn is_gone(&self) -> Result<bool> {
+        let status = nix::sys::stat::fstat(&self.dir);
+        Ok(status.at(|| format!("fstat({})", self.path.display()))?.st_nlink == 0)
+    }
+
+    /// Removes the files that most slots have, and no others.
+    fn clear_usual(&self) -> Result<()> {
+        for name in [STATE, CONFIG] {
+            match unlinkat(self.as_fd(), name, UnlinkatFlags::NoRemoveDir) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => {
+                    return Err(errno)
+                        .at(|| format!("unlink({name:?}) in {}", self.path.display()));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes every file of the slot.

@@ -8,9 +8,8 @@
 use super::write_proc;
 use crate::error::{At, Result};
 use crate::plan::identity::Identity;
-use crate::sys::cap;
+use crate::sys::{cap, ids};
 use nix::errno::Errno;
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use std::os::fd::BorrowedFd;
 
 /// LSM labels for the execve to come (proc_pid_attr(5)).
@@ -49,26 +48,25 @@ pub fn become_user(identity: &Identity, last_capability: u32) -> Result<()> {
         }
     }
     groups(identity)?;
-    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-    setresgid(gid, gid, gid).at(|| format!("setresgid({gid})"))?;
+    let (uid, gid) = (identity.uid, identity.gid);
+    ids::set_gid(gid).at(|| format!("setresgid({gid})"))?;
     if identity.uid != 0 {
         cap::keep_on_setuid(true).at(|| "prctl(PR_SET_KEEPCAPS)")?;
-        setresuid(uid, uid, uid).at(|| format!("setresuid({uid})"))?;
+        ids::set_uid(uid).at(|| format!("setresuid({uid})"))?;
         cap::keep_on_setuid(false).at(|| "prctl(PR_SET_KEEPCAPS)")?;
         // Changing ids cleared it, and with it the tie to the runtime (prctl(2)).
         super::die_with_runtime()?;
     } else {
-        setresuid(uid, uid, uid).at(|| format!("setresuid({uid})"))?;
+        ids::set_uid(uid).at(|| format!("setresuid({uid})"))?;
     }
     Ok(())
 }
 
 fn groups(identity: &Identity) -> Result<()> {
-    let list: Vec<Gid> = identity.groups.iter().copied().map(Gid::from_raw).collect();
-    match setgroups(&list) {
+    match ids::set_groups(&identity.groups) {
         // In a user namespace where it was given up there are no groups to lose, but none can be
         // set either.
-        Err(Errno::EPERM) if list.is_empty() => Ok(()),
+        Err(Errno::EPERM) if identity.groups.is_empty() => Ok(()),
         other => other.at(|| format!("setgroups({:?})", identity.groups)),
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{At, Error, Result};
 use crate::plan::cgroup_mount::CgroupMount;
 use crate::plan::mounts::{IdMap, MountKind, MountOp, bind_attr, bind_attr_locked};
 use crate::spawn::Staged;
-use crate::sys::fd::CWD;
+use crate::sys::fd::{CWD, leave_to_execve};
 use crate::sys::mount::{self, MountAttr};
 use nix::errno::Errno;
 use nix::libc;
@@ -55,6 +55,7 @@ fn mount_one(root: BorrowedFd<'_>, op: &MountOp, staged: &Staged<'_>) -> Result<
         MountKind::Kernel { fstype, source, data } => {
             let target = plain_directory(root, op, fstype)?;
             filesystem(target.as_fd(), fstype, source, op.flags, data)?;
+            leave_to_execve(target);
             finish(root, op)
         }
         MountKind::Tmpfs { source, data, copy_up } => {
@@ -65,6 +66,7 @@ fn mount_one(root: BorrowedFd<'_>, op: &MountOp, staged: &Staged<'_>) -> Result<
         MountKind::Filesystem { fstype, source, data } => {
             let target = directory(root, op)?;
             filesystem(target.as_fd(), fstype, source, writable_dev(op), data)?;
+            leave_to_execve(target);
             finish(root, op)
         }
         MountKind::Remount { data } => {
@@ -188,6 +190,7 @@ fn bind(
     }
     .at(|| "create mount destination")?;
     mount::attach(tree, target.as_fd()).at(|| "move_mount")?;
+    leave_to_execve(target);
     change(tree, op)
 }
 
@@ -241,6 +244,7 @@ fn tmpfs(
         let mounted = target::open(root, &op.destination).at(|| "mount destination")?;
         tmpcopyup::copy(target.as_fd(), mounted.as_fd()).at(|| "tmpcopyup")?;
     }
+    leave_to_execve(target);
     Ok(())
 }
 
@@ -285,7 +289,7 @@ fn cgroup(root: BorrowedFd<'_>, op: &MountOp, data: &CStr, staged: &Staged<'_>) 
             filesystem(target.as_fd(), c"tmpfs", c"tmpfs", quiet, c"mode=755")?;
             let top = target::open(root, &op.destination).at(|| "mount destination")?;
             for hierarchy in binds {
-                let below = target::make_directory(top.as_fd(), &hierarchy.name)
+                let below = target::make_new_directory(top.as_fd(), &hierarchy.name)
                     .at(|| format!("mkdir({:?})", hierarchy.name))?;
                 if let Some(data) = &hierarchy.data {
                     let flags = quiet | (op.flags & libc::MS_RDONLY);
@@ -293,6 +297,7 @@ fn cgroup(root: BorrowedFd<'_>, op: &MountOp, data: &CStr, staged: &Staged<'_>) 
                 } else {
                     bind_cgroup(below.as_fd(), &hierarchy.source, op)?;
                 }
+                leave_to_execve(below);
             }
             for (name, target) in links {
                 nix::unistd::symlinkat(target.as_c_str(), top.as_fd(), name.as_c_str())
@@ -301,13 +306,25 @@ fn cgroup(root: BorrowedFd<'_>, op: &MountOp, data: &CStr, staged: &Staged<'_>) 
             if op.flags & libc::MS_RDONLY != 0 {
                 read_only(top.as_fd(), false)?;
             }
+            leave_to_execve(target);
             change(top.as_fd(), op)
         }
     }
 }
 
 fn bind_cgroup(target: BorrowedFd<'_>, source: &CStr, op: &MountOp) -> Result<()> {
-    let tree = mount::clone_tree(CWD, source, true).at(|| format!("open_tree({source:?})"))?;
-    set_bind_flags(tree.as_fd(), op)?;
-    mount::attach(tree.as_fd(), target).at(|| format!("move_mount({})", target.as_raw_fd()))
+    let attr = bind_attr(op.flags, op.cleared).unwrap_or_default();
+    let tree = match mount::clone_tree_with(CWD, source, false, &attr, false) {
+        // Some of the flags are locked.
+        Err(Errno::EPERM) => {
+            let tree =
+                mount::clone_tree(CWD, source, false).at(|| format!("open_tree({source:?})"))?;
+            set_bind_flags(tree.as_fd(), op)?;
+            tree
+        }
+        other => other.at(|| format!("open_tree_attr({source:?})"))?,
+    };
+    mount::attach(tree.as_fd(), target).at(|| format!("move_mount({})", target.as_raw_fd()))?;
+    leave_to_execve(tree);
+    Ok(())
 }

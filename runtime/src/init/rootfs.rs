@@ -8,7 +8,7 @@ use super::{mounts, target};
 use crate::error::{At, Error, Result};
 use crate::plan::Plan;
 use crate::plan::rootfs::{Entry, RootfsPlan};
-use crate::sys::fd::{CWD, open_at};
+use crate::sys::fd::{CWD, leave_to_execve, open_at};
 use crate::sys::mount::{self, MountAttr};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
@@ -177,9 +177,13 @@ fn readonly_path(root: BorrowedFd<'_>, path: &std::ffi::CStr) -> Result<()> {
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
         other => other.at(|| "openat2")?,
     };
-    let tree = mount::clone_tree(below.as_fd(), c"", true).at(|| "open_tree")?;
-    mounts::read_only(tree.as_fd(), true)?;
-    mount::attach(tree.as_fd(), below.as_fd()).at(|| "move_mount")
+    let attr = MountAttr { set: mount::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
+    let tree = mount::clone_tree_with(below.as_fd(), c"", true, &attr, true)
+        .at(|| "open_tree_attr(read-only)")?;
+    mount::attach(tree.as_fd(), below.as_fd()).at(|| "move_mount")?;
+    leave_to_execve(tree);
+    leave_to_execve(below);
+    Ok(())
 }
 
 /// A directory is covered by an empty read-only tmpfs, one for all of them; anything else by
@@ -199,17 +203,24 @@ fn mask(
     if target::kind(&below).at(|| "fstat")? != SFlag::S_IFDIR {
         let null = null.ok_or_else(|| Error::unsupported("the host has no /dev/null"))?;
         let tree = mount::clone_tree(null, c"", false).at(|| "open_tree(/dev/null)")?;
-        return mount::attach(tree.as_fd(), below.as_fd()).at(|| "move_mount(/dev/null)");
+        mount::attach(tree.as_fd(), below.as_fd()).at(|| "move_mount(/dev/null)")?;
+        leave_to_execve(tree);
+        leave_to_execve(below);
+        return Ok(());
     }
     if let Some(first) = hidden {
         let tree = mount::clone_tree(first.as_fd(), c"", false).at(|| "open_tree(tmpfs)")?;
-        return mount::attach(tree.as_fd(), below.as_fd()).at(|| "move_mount(tmpfs)");
+        mount::attach(tree.as_fd(), below.as_fd()).at(|| "move_mount(tmpfs)")?;
+        leave_to_execve(tree);
+        leave_to_execve(below);
+        return Ok(());
     }
     fchdir(&below).at(|| "fchdir")?;
     let data = plan.tmpfs_label.as_deref();
     nix::mount::mount(Some(c"tmpfs"), c".", Some(c"tmpfs"), MsFlags::MS_RDONLY, data)
         .at(|| "mount(tmpfs)")?;
     *hidden = Some(target::open(root, path).at(|| "openat2")?);
+    leave_to_execve(below);
     chdir("/").at(|| "chdir(\"/\")")
 }
 
@@ -218,13 +229,13 @@ fn mask(
 /// # Errors
 /// An error when it is something else than character device 1:3.
 pub fn host_null() -> Result<OwnedFd> {
-    let tree = mount::clone_tree(CWD, c"/dev/null", false).at(|| "open_tree(\"/dev/null\")")?;
+    // What the container may do with it is the node's business, not this mount's.
+    let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+    let tree = mount::clone_tree_with(CWD, c"/dev/null", false, &private, false)
+        .at(|| "open_tree_attr(\"/dev/null\")")?;
     let status = nix::sys::stat::fstat(&tree).at(|| "fstat(\"/dev/null\")")?;
     if target::file_type(&status) != SFlag::S_IFCHR || status.st_rdev != libc::makedev(1, 3) {
         return Err(Error::unsupported("the host's /dev/null is not the null device"));
     }
-    // What the container may do with it is the node's business, not this mount's.
-    let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
-    mount::set_attr(tree.as_fd(), &private, false).at(|| "mount_setattr(\"/dev/null\")")?;
     Ok(tree)
 }

@@ -64,16 +64,16 @@ fn make_directories(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno>
         // target is absolute inside the container.
         let prefix = c_string(bytes.get(..end - 1).unwrap_or(bytes))?;
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
-        let next = match open_at(root, &prefix, flags, 0, in_root()) {
+        // The whole path is known not to exist.
+        let found = if end > bytes.len() {
+            Err(Errno::ENOENT)
+        } else {
+            open_at(root, &prefix, flags, 0, in_root())
+        };
+        let next = match found {
             Err(Errno::ENOENT) => {
                 let parent = current.as_ref().map_or(root, AsFd::as_fd);
-                let name = c_string(part)?;
-                match mkdirat(parent, name.as_c_str(), Mode::from_bits_truncate(0o755)) {
-                    Ok(()) | Err(Errno::EEXIST) => {}
-                    Err(errno) => return Err(errno),
-                }
-                let below = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
-                open_at(parent, &name, flags, 0, below)?
+                make_new_directory(parent, &c_string(part)?)?
             }
             other => other?,
         };
@@ -83,6 +83,19 @@ fn make_directories(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno>
         Some(directory) => Ok(directory),
         None => open_at(root, c".", OFlag::O_PATH | OFlag::O_DIRECTORY, 0, in_root()),
     }
+}
+
+/// The directory `name` right below `parent`, made if nothing has that name.
+///
+/// # Errors
+/// ENOTDIR, ELOOP when `name` is something else by now.
+pub fn make_new_directory(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    match mkdirat(parent, name, Mode::from_bits_truncate(0o755)) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    let below = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    open_at(parent, name, OFlag::O_PATH | OFlag::O_DIRECTORY, 0, below)
 }
 
 /// An open parent directory and the last component of `path`, parents made where needed.

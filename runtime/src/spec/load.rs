@@ -5,8 +5,9 @@
 
 use super::{Process, Spec};
 use crate::error::{At, Error, Result};
+use crate::sys::fd::open_path;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat, readlink};
+use nix::fcntl::{OFlag, openat, readlink};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use serde::de::DeserializeOwned;
 use std::fs::File;
@@ -34,8 +35,8 @@ pub struct Bundle {
 impl Bundle {
     /// Opens the bundle in `dir` and parses its configuration; [`super::check`] judges it.
     pub fn open(dir: &Path) -> Result<Self> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let fd = open(dir, flags, Mode::empty()).at(|| format!("bundle {dir:?}"))?;
+        let fd =
+            open_path(dir, OFlag::O_PATH | OFlag::O_DIRECTORY).at(|| format!("bundle {dir:?}"))?;
         // proc(5): the kernel's own name of the directory, so that a later change of a link in the
         // given path doesn't make it another bundle.
         let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
@@ -60,7 +61,7 @@ impl Bundle {
 
 /// Reads a process object from a file, for `exec --process`.
 pub fn load_process(path: &Path) -> Result<Process> {
-    let file = open(path, reading(), Mode::empty()).at(|| format!("open {path:?}"))?;
+    let file = open_path(path, reading()).at(|| format!("open {path:?}"))?;
     read(file).and_then(|raw| parse(&raw)).at(|| format!("{}", path.display()))
 }
 

@@ -5,8 +5,10 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::libc;
 use nix::sys::stat::Mode;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// `AT_FDCWD` as a borrowed descriptor.
 pub const CWD: BorrowedFd<'static> = nix::fcntl::AT_FDCWD;
@@ -32,6 +34,26 @@ pub fn open_at(
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             other => return other,
         }
+    }
+}
+
+/// open(2) of a path of the host, as the caller of hull could; with O_CLOEXEC added.
+///
+/// openat2(2) rather than open(2): musl's open(2) sets close-on-exec a second time, by fcntl(2).
+///
+/// # Errors
+/// As of open(2); EINVAL for a path with a NUL byte.
+pub fn open_path(path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    open_at(CWD, &path, flags, 0, ResolveFlag::empty())
+}
+
+/// Leaves a descriptor of a process that is about to execute a program to that execve(2), which
+/// closes it with all others in one go. Only so many: the limit on open files may be low.
+pub fn leave_to_execve(fd: OwnedFd) {
+    const MANY: RawFd = 256;
+    if fd.as_raw_fd() < MANY {
+        std::mem::forget(fd);
     }
 }
 
@@ -91,7 +113,7 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
 
 /// A borrowed view of stdin, stdout or stderr (0, 1, 2).
 pub fn stdio(fd: RawFd) -> BorrowedFd<'static> {
-    // SAFETY: std opens /dev/null on closed numbers 0 to 2 at start; they stay open for good.
+    // SAFETY: `entry` opens /dev/null on closed numbers 0 to 2; they stay open for good.
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 

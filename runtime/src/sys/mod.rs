@@ -2,12 +2,15 @@
 //!
 //! Each function wraps one system call: typed in, `OwnedFd` or `Errno` out, no policy.
 
+pub mod alloc;
 pub mod bpf;
 pub mod cap;
 pub mod child;
 pub mod clone;
+pub mod entry;
 pub mod exec;
 pub mod fd;
+pub mod ids;
 pub mod mount;
 pub mod netlink;
 pub mod process;
