@@ -1,19 +1,27 @@
-//! The door to the image store.
+//! The door to the image store: what needs no network and little time is here, the rest forwards.
 
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{At, Result};
+use crate::image::layers::blocking;
 use crate::image::snapshot::Snapshots;
+use crate::image::store::Store;
 use crate::image::types::{
     Auth, Commit, Deleted, Filter, HistoryEntry, Image, Import, Pruned, SearchResult, Usage,
 };
-use crate::image::{Digest, Platform, Reference, Sink};
+use crate::image::{
+    Digest, Platform, Reference, Sink, archive, commit, copy, import, load, pull, push, query,
+    registry, remove,
+};
+use crate::store::images;
 use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The image store. Clones share it.
 #[derive(Clone)]
 pub struct Images {
-    config: Arc<Config>,
+    pub(super) store: Arc<Store>,
+    pub(super) config: Arc<Config>,
 }
 
 impl Images {
@@ -22,12 +30,13 @@ impl Images {
     /// # Errors
     /// The directories or the database can't be made.
     pub fn open(config: &Config) -> Result<Self> {
-        Ok(Self { config: Arc::new(config.clone()) })
+        let store = Arc::new(Store::open(config)?);
+        Ok(Self { store, config: Arc::new(config.clone()) })
     }
 
     /// Snapshots on this store's layers.
     pub fn snapshots(&self) -> Snapshots {
-        Snapshots::new(self.clone())
+        Snapshots::new(Arc::clone(&self.store))
     }
 
     /// Finds an image by name, id, short id or digest. A name comes before a short id.
@@ -35,8 +44,24 @@ impl Images {
     /// # Errors
     /// 404 `No such image: …`; 400 when a short id fits several.
     pub fn resolve(&self, name: &str) -> Result<Image> {
-        let _ = &self.config;
-        Err(Error::not_found(format!("No such image: {name}")))
+        let db = self.store.db();
+        query::image(&db, &query::resolve(&db, name)?)
+    }
+
+    /// Copies an image's root file system to a directory that must not be there.
+    ///
+    /// # Errors
+    /// The directory is there, or the disk fails.
+    pub async fn unpack(&self, image: &Image, target: &Path) -> Result<()> {
+        let (store, id, target) = (Arc::clone(&self.store), image.id.clone(), target.to_owned());
+        blocking(move |_| {
+            let _share = store.share()?;
+            let layers = images::image_layers(&store.db(), &id)?;
+            let trees: Vec<PathBuf> = layers.iter().map(|layer| store.diff(&layer.chain)).collect();
+            std::fs::create_dir(&target).at(|| format!("mkdir {}", target.display()))?;
+            copy::copy_layers(&trees, &target)
+        })
+        .await
     }
 
     /// Lists images, newest first.
@@ -44,8 +69,7 @@ impl Images {
     /// # Errors
     /// The database fails; 404 for an unknown image in `before` or `since`.
     pub fn list(&self, filter: &Filter) -> Result<Vec<Image>> {
-        let _ = filter;
-        Ok(Vec::new())
+        query::list(&self.store.db(), filter)
     }
 
     /// Fetches an image, unpacks its layers and names it. Without `auth` the credentials of
@@ -60,8 +84,7 @@ impl Images {
         auth: Option<&Auth>,
         progress: &Sink,
     ) -> Result<Image> {
-        let _ = (reference, platform, auth, progress);
-        Err(Error::unsupported("pull"))
+        pull::pull(self, reference, platform, auth, progress).await
     }
 
     /// Sends an image to its name's registry.
@@ -74,8 +97,7 @@ impl Images {
         auth: Option<&Auth>,
         progress: &Sink,
     ) -> Result<()> {
-        let _ = (reference, auth, progress);
-        Err(Error::unsupported("push"))
+        push::push(self, reference, auth, progress).await
     }
 
     /// Gives an image another name. A name with a digest is refused.
@@ -83,8 +105,7 @@ impl Images {
     /// # Errors
     /// 404 when the image is not here.
     pub fn tag(&self, image: &str, name: &Reference) -> Result<()> {
-        let _ = (image, name);
-        Err(Error::unsupported("tag"))
+        remove::tag(&self.store.db(), image, name)
     }
 
     /// Removes a name, or an image with its names. `in_use` tells for an image id which container
@@ -99,8 +120,7 @@ impl Images {
         prune_parents: bool,
         in_use: &dyn Fn(&Digest) -> Option<(String, bool)>,
     ) -> Result<Vec<Deleted>> {
-        let _ = (name, force, prune_parents, in_use);
-        Err(Error::unsupported("rmi"))
+        remove::remove(self, name, force, prune_parents, in_use).await
     }
 
     /// Removes images nothing uses: dangling ones, or with `all` every unused one. `filter` bounds
@@ -114,8 +134,7 @@ impl Images {
         filter: &Filter,
         in_use: &dyn Fn(&Digest) -> bool,
     ) -> Result<Pruned> {
-        let _ = (all, filter, in_use);
-        Err(Error::unsupported("image prune"))
+        remove::prune(self, all, filter, in_use).await
     }
 
     /// The history of an image, newest first.
@@ -123,8 +142,7 @@ impl Images {
     /// # Errors
     /// As [`Self::resolve`].
     pub fn history(&self, name: &str) -> Result<Vec<HistoryEntry>> {
-        let _ = name;
-        Err(Error::unsupported("history"))
+        query::history(&self.store.db(), name)
     }
 
     /// Writes images as one archive that Docker and OCI tools both read.
@@ -132,8 +150,7 @@ impl Images {
     /// # Errors
     /// 404 for a name; whatever the writer says.
     pub async fn save(&self, names: &[String], writer: Box<dyn Write + Send>) -> Result<()> {
-        let _ = (names, writer);
-        Err(Error::unsupported("save"))
+        archive::save(self, names, writer).await
     }
 
     /// Reads images from a Docker or OCI archive, compressed or not, told by content. Without
@@ -148,8 +165,7 @@ impl Images {
         platform: Option<&Platform>,
         progress: &Sink,
     ) -> Result<Vec<Image>> {
-        let _ = (reader, platform, progress);
-        Err(Error::unsupported("load"))
+        load::load(self, reader, platform, progress).await
     }
 
     /// Makes an image of a root file system archive, compressed or not.
@@ -162,8 +178,7 @@ impl Images {
         options: &Import,
         progress: &Sink,
     ) -> Result<Image> {
-        let _ = (reader, options, progress);
-        Err(Error::unsupported("import"))
+        import::import(self, reader, options, progress).await
     }
 
     /// Makes an image of a snapshot's changes on top of the image it was made of.
@@ -171,8 +186,7 @@ impl Images {
     /// # Errors
     /// The snapshot or the parent is not there, or the disk fails.
     pub async fn commit(&self, commit: &Commit) -> Result<Image> {
-        let _ = commit;
-        Err(Error::unsupported("commit"))
+        commit::commit(self, commit).await
     }
 
     /// Asks a registry's search: `term` may start with a registry's host.
@@ -185,8 +199,7 @@ impl Images {
         limit: u32,
         auth: Option<&Auth>,
     ) -> Result<Vec<SearchResult>> {
-        let _ = (term, limit, auth);
-        Err(Error::unsupported("search"))
+        registry::search::search(&self.config, term, limit, auth).await
     }
 
     /// Tries credentials at a registry; the answer is Docker's status line and an identity token,
@@ -195,8 +208,7 @@ impl Images {
     /// # Errors
     /// 401 when they are refused.
     pub async fn login(&self, auth: &Auth) -> Result<(String, String)> {
-        let _ = auth;
-        Err(Error::unsupported("login"))
+        registry::login(&self.config, auth).await
     }
 
     /// What the store holds on disk.
@@ -204,6 +216,8 @@ impl Images {
     /// # Errors
     /// The database fails.
     pub fn usage(&self) -> Result<Usage> {
-        Err(Error::unsupported("system df"))
+        let mut usage = query::usage(&self.store.db())?;
+        usage.path = self.store.root().to_owned();
+        Ok(usage)
     }
 }

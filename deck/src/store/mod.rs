@@ -3,13 +3,15 @@
 //! SQLite, because several deck processes read and write at the same time and any of them may be
 //! killed: transactions and crash safety come with it. Blobs and layers stay files.
 
+pub mod images;
+
 use crate::config::Config;
 use crate::error::{At, Result};
 use rusqlite::Connection;
 use std::time::Duration;
 
 /// Statements that make the tables, by part; each must be repeatable (`IF NOT EXISTS`).
-const SCHEMA: &[&str] = &[];
+const SCHEMA: &[&str] = &[images::SCHEMA];
 
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(30);
