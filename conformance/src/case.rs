@@ -63,6 +63,8 @@ pub struct Case {
     pub needs: Vec<Need>,
     /// How a runtime must be broken for it to fail.
     pub breaks: Break,
+    /// The sentence binds who writes the configuration; a runtime that notices does well.
+    pub advice: bool,
     run: Run,
 }
 
@@ -77,10 +79,14 @@ impl Case {
         self.cites.iter().filter_map(|cite| cite.split(' ').next()).filter(|id| is_spec(id))
     }
 
-    /// MUST when any cited sentence is, or when it stands on something beyond the specification.
+    /// MUST when any cited sentence is, or when it stands on something beyond the specification;
+    /// SHOULD for advice.
     pub fn level(&self) -> Level {
         let mut levels = self.sentences().filter_map(spec::sentence).map(|found| found.level);
         let beyond = self.sentences().next().is_none();
+        if self.advice {
+            return Level::Should;
+        }
         if beyond || levels.any(|level| level == Level::Must) { Level::Must } else { Level::Should }
     }
 
@@ -97,7 +103,7 @@ fn is_spec(word: &str) -> bool {
 
 /// Starts the description of a case.
 pub fn case(id: impl Into<String>) -> Builder {
-    Builder { id: id.into(), cites: Vec::new(), needs: Vec::new() }
+    Builder { id: id.into(), cites: Vec::new(), needs: Vec::new(), advice: false }
 }
 
 /// A case being described.
@@ -105,6 +111,7 @@ pub struct Builder {
     id: String,
     cites: Vec<String>,
     needs: Vec<Need>,
+    advice: bool,
 }
 
 impl Builder {
@@ -117,6 +124,12 @@ impl Builder {
     /// Adds a need.
     pub fn needs(mut self, need: Need) -> Self {
         self.needs.push(need);
+        self
+    }
+
+    /// Says that the sentence binds who writes the configuration, not the runtime.
+    pub fn advice(mut self) -> Self {
+        self.advice = true;
         self
     }
 
@@ -135,7 +148,7 @@ pub struct Broken {
 impl Broken {
     /// Completes the case.
     pub fn runs(self, run: impl Fn(&mut Context) -> Verdict + Send + Sync + 'static) -> Case {
-        let Builder { id, cites, needs } = self.builder;
-        Case { id, cites, needs, breaks: self.breaks, run: Box::new(run) }
+        let Builder { id, cites, needs, advice } = self.builder;
+        Case { id, cites, needs, breaks: self.breaks, advice, run: Box::new(run) }
     }
 }

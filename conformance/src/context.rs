@@ -5,6 +5,7 @@ use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use nix::mount::{MsFlags, mount};
 use serde_json::{Value, json};
 
 use crate::bundle;
@@ -13,7 +14,7 @@ use crate::container::{Container, worked};
 use crate::host::Host;
 use crate::json;
 use crate::observation::Observation;
-use crate::runtime::{Driver, Output};
+use crate::runtime::{Driver, Output, read};
 
 /// A case's world: a configuration to edit, a runtime to call, a place for notes.
 pub struct Context {
@@ -140,6 +141,33 @@ impl Context {
         }
     }
 
+    /// Adds a hook that records its call under `name` and exits with `code`.
+    pub fn hook(&mut self, kind: &str, name: &str, code: u8) {
+        let inside = kind == "startContainer";
+        let program = self.driver.work.join("probe");
+        let path = if inside { "/probe".into() } else { program.display().to_string() };
+        let log = if inside { "/hooks.log".into() } else { self.hook_log() };
+        let args = json!(["probe", "hook", log, name, code.to_string(), "0"]);
+        self.set(&format!("/hooks/{kind}/-"), json!({"path": path, "args": args}));
+    }
+
+    fn hook_log(&self) -> PathBuf {
+        self.driver.dir.join("hooks.log")
+    }
+
+    /// What the hooks have recorded: first those in the container's root, then the others.
+    pub fn hooks(&self) -> Vec<Value> {
+        let texts = [self.rootfs().join("hooks.log"), self.hook_log()].map(|path| read(&path));
+        let lines = texts.iter().flat_map(|text| text.lines());
+        lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The record of a hook by its name.
+    pub fn hooked(&self, name: &str) -> Result<Value, Stop> {
+        let found = self.hooks().into_iter().find(|record| record["hook"] == name);
+        found.ok_or_else(|| Stop::Fail(format!("the hook {name} was not called")))
+    }
+
     /// Writes config.json.
     pub fn write(&self) -> Result<(), Stop> {
         Ok(fs::write(self.bundle().join("config.json"), self.config.to_string())?)
@@ -201,6 +229,30 @@ impl Context {
         self.nothing_left(&container)
     }
 
+    /// The same, where the case itself has mounts in its directory.
+    pub fn create_refused_with_mounts(&mut self) -> Verdict {
+        let (_, output) = self.try_create()?;
+        self.saw(output.summary());
+        ensure(!output.ok() && output.exit.is_some(), || "create takes it without an error".into())
+    }
+
+    /// A shared tmpfs on the host with another one at `below`, which has a mount flag: a source
+    /// for bind mounts.
+    pub fn host_tree(&self, flag: &str) -> Result<String, Stop> {
+        let source = self.driver.dir.join("tree");
+        for path in [source.clone(), source.join("below")] {
+            fs::create_dir(&path)?;
+            let none: Option<&str> = None;
+            mount(Some("tmpfs"), &path, Some("tmpfs"), MsFlags::empty(), none)?;
+            mount(none, &path, none, MsFlags::MS_SHARED, none)?;
+            let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | mount_flag(flag);
+            if path != source && !flag.is_empty() {
+                mount(none, &path, none, flags, none)?;
+            }
+        }
+        Ok(source.display().to_string())
+    }
+
     /// Nothing of the container is left: no state, cgroup, mount or process.
     pub fn nothing_left(&self, container: &Container) -> Verdict {
         let left = self.left(&container.id);
@@ -227,6 +279,20 @@ impl Context {
             left.push(format!("a process: {}", describe(*process)));
         }
         left
+    }
+}
+
+/// The flag of mount(2) an option stands for.
+fn mount_flag(option: &str) -> MsFlags {
+    match option {
+        "ro" => MsFlags::MS_RDONLY,
+        "nosuid" => MsFlags::MS_NOSUID,
+        "nodev" => MsFlags::MS_NODEV,
+        "noexec" => MsFlags::MS_NOEXEC,
+        "noatime" => MsFlags::MS_NOATIME,
+        "nodiratime" => MsFlags::MS_NODIRATIME,
+        "nosymfollow" => MsFlags::from_bits_retain(libc::MS_NOSYMFOLLOW),
+        _ => MsFlags::empty(),
     }
 }
 

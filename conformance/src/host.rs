@@ -15,6 +15,8 @@ pub struct Host {
     pub cgroup_v1: BTreeMap<String, PathBuf>,
     /// Mount point of the unified hierarchy when it has controllers.
     pub cgroup_v2: Option<PathBuf>,
+    /// Mount point of the unified hierarchy, controllers or not.
+    pub unified: Option<PathBuf>,
     /// Controllers of the unified hierarchy.
     pub controllers: Vec<String>,
     /// Whether hard limits can be raised (CAP_SYS_RESOURCE).
@@ -57,6 +59,7 @@ impl Host {
                 }
             }
             Some("cgroup2") => {
+                self.unified = Some(target.into());
                 let listed = fs::read_to_string(Path::new(target).join("cgroup.controllers"));
                 let controllers: Vec<String> =
                     listed.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
@@ -82,9 +85,7 @@ impl Host {
     /// Every cgroup hierarchy's mount point, once.
     pub fn hierarchies(&self) -> Vec<PathBuf> {
         let mut all: Vec<PathBuf> = self.cgroup_v1.values().cloned().collect();
-        all.extend(self.cgroup_v2.clone());
-        // The hybrid layout's unified hierarchy has no controllers but directories all the same.
-        all.push("/sys/fs/cgroup/unified".into());
+        all.extend(self.unified.clone());
         all.sort();
         all.dedup();
         all

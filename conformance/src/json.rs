@@ -2,10 +2,13 @@
 
 use serde_json::{Map, Value};
 
-/// Puts `value` at `pointer`, making the objects on the way; a last `-` appends to an array.
+/// Puts `value` at `pointer`, making the objects and, for `-`, the arrays on the way; `-` appends.
 pub fn put(root: &mut Value, pointer: &str, value: Value) {
     let mut place = root;
     for key in pointer.split('/').skip(1).map(unescape) {
+        if key == "-" && !place.is_array() {
+            *place = Value::Array(Vec::new());
+        }
         place = match place {
             Value::Array(items) => {
                 if key == "-" {
@@ -66,6 +69,8 @@ mod tests {
         put(&mut root, "/list/0", json!(0));
         put(&mut root, "/list/9", json!(9));
         assert_eq!(root, json!({"a": {"b/c": true}, "list": [0, 2]}));
+        put(&mut root, "/new/-", json!(3));
+        assert_eq!(root["new"], json!([3]));
         put(&mut root, "", json!(1));
         assert_eq!(root, json!(1));
     }

@@ -20,6 +20,10 @@ pub enum Break {
     Drop(String),
     /// A property of config.json is taken for another value.
     Set(String, Value),
+    /// A property of config.json is taken for one at another place.
+    Move(String, String),
+    /// A list of config.json is read backwards.
+    Reverse(String),
     /// The configuration is taken for the suite's plain one: nothing wrong is noticed.
     Repair,
     /// A property of the file given to `exec --process` is taken for another value.
@@ -58,6 +62,16 @@ pub fn drops(pointer: &str) -> Break {
 /// A property taken for another value.
 pub fn sets(pointer: &str, value: impl Into<Value>) -> Break {
     Break::Set(pointer.into(), value.into())
+}
+
+/// A property taken for one at another place.
+pub fn moves(from: &str, to: &str) -> Break {
+    Break::Move(from.into(), to.into())
+}
+
+/// A list read backwards.
+pub fn reverses(pointer: &str) -> Break {
+    Break::Reverse(pointer.into())
 }
 
 /// An operation that does nothing and says it worked.
@@ -119,9 +133,12 @@ struct Mutant {
 impl Mutant {
     fn play(mut self, broken: &Break) -> std::io::Result<u8> {
         match broken {
-            Break::Drop(_) | Break::Set(..) | Break::Repair | Break::All(_) => {
-                self.with_config(broken)
-            }
+            Break::Drop(_)
+            | Break::Set(..)
+            | Break::Move(..)
+            | Break::Reverse(_)
+            | Break::Repair
+            | Break::All(_) => self.with_config(broken),
             Break::Process(pointer, value) => self.with_process(pointer, value),
             Break::State(pointer, value) => self.rewrite("state", pointer, value.as_ref()),
             Break::Features(pointer, value) => self.rewrite("features", pointer, value.as_ref()),
@@ -249,6 +266,16 @@ fn edit(config: &mut Value, broken: &Break) {
     match broken {
         Break::Drop(pointer) => drop(json::remove(config, pointer)),
         Break::Set(pointer, value) => json::put(config, pointer, value.clone()),
+        Break::Move(from, to) => {
+            if let Some(value) = json::remove(config, from) {
+                json::put(config, to, value);
+            }
+        }
+        Break::Reverse(pointer) => {
+            if let Some(Value::Array(items)) = config.pointer_mut(pointer) {
+                items.reverse();
+            }
+        }
         Break::All(breaks) => breaks.iter().for_each(|each| edit(config, each)),
         _ => {}
     }
@@ -274,9 +301,13 @@ mod tests {
 
     #[test]
     fn configurations_are_spoilt() {
-        let broken = Break::All(vec![drops("/a"), sets("/b", 2)]);
-        let bytes = edited(br#"{"a":1,"b":1}"#, b"{}", &broken);
-        assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), json!({"b": 2}));
+        let broken = [drops("/a"), sets("/b", 2), moves("/l", "/c/d"), reverses("/c/d")];
+        let broken = Break::All(broken.to_vec());
+        let bytes = edited(br#"{"a":1,"b":1,"l":[1,2]}"#, b"{}", &broken);
+        assert_eq!(
+            serde_json::from_slice::<Value>(&bytes).unwrap(),
+            json!({"b": 2, "c": {"d": [2, 1]}})
+        );
         assert_eq!(edited(b"no json", b"{}", &broken), b"{}");
         assert_eq!(edited(b"{\"a\":1}", b"{}", &Break::Repair), b"{}");
     }

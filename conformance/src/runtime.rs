@@ -16,6 +16,9 @@ use crate::needs::version;
 use crate::process::{self, Exit};
 use crate::spec;
 
+/// The version of the specification every runtime takes.
+const COMMON: &str = "1.0.2";
+
 /// How long a call may take before it counts as hung.
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -46,7 +49,9 @@ impl Runtime {
             features.and_then(|output| serde_json::from_slice(&output.stdout).ok());
         let from_features = features.as_ref().and_then(|known| known.get("ociVersionMax"));
         let from_text = text.lines().find_map(|line| line.strip_prefix("spec: "));
-        let claimed = from_features.and_then(Value::as_str).or(from_text).unwrap_or("1.0.2");
+        // Without `features` a runtime claims nothing in particular: what all of them know.
+        let told = from_text.filter(|text| version(text) > version(COMMON)).unwrap_or(COMMON);
+        let claimed = from_features.and_then(Value::as_str).unwrap_or(told);
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or("runtime").to_owned();
         let first = text.lines().next().unwrap_or("unknown version").to_owned();
         Ok(Self { claimed: claimed.to_owned(), name, version: first, path, features })
@@ -63,7 +68,7 @@ impl Runtime {
         match &self.features {
             Some(_) if self.spec() <= version(spec::VERSION) => &self.claimed,
             Some(_) => spec::VERSION,
-            None => "1.0.2",
+            None => COMMON,
         }
     }
 }

@@ -1,17 +1,57 @@
 //! All cases, a file a chapter.
 
+mod cgroups;
+mod devices;
+mod features;
+mod hooks;
+mod lifecycle;
+mod limits;
+mod linux;
+mod mount_options;
+mod mounts;
+mod namespaces;
 mod process;
+mod seccomp;
 mod state;
+
+use std::collections::BTreeMap;
 
 use crate::case::Case;
 
 /// Every case, in the order of the chapters.
 pub fn all() -> Vec<Case> {
     let mut all = Vec::new();
-    for chapter in [process::cases, state::cases] {
+    let chapters: &[fn() -> Vec<Case>] = &[
+        lifecycle::cases,
+        state::cases,
+        hooks::cases,
+        process::cases,
+        limits::cases,
+        mounts::cases,
+        mount_options::cases,
+        namespaces::cases,
+        devices::cases,
+        cgroups::cases,
+        seccomp::cases,
+        linux::cases,
+        features::cases,
+    ];
+    for chapter in chapters {
         all.extend(chapter());
     }
     all
+}
+
+/// The namespaces of the suite, as the probe names a container's.
+fn own_namespaces() -> BTreeMap<String, String> {
+    let read = |name: &str| {
+        let link = std::fs::read_link(format!("/proc/self/ns/{name}")).ok()?;
+        Some((name.to_owned(), link.display().to_string()))
+    };
+    ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"]
+        .iter()
+        .filter_map(|name| read(name))
+        .collect()
 }
 
 #[cfg(test)]

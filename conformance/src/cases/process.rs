@@ -1,15 +1,18 @@
 //! What the container's process is given: arguments, environment, user, limits, capabilities.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::case::{Case, Verdict, case, ensure, equal};
+use crate::case::{Case, case, ensure, equal};
 use crate::context::Context;
-use crate::mutant::{drops, sets, skips};
+use crate::mutant::{Break, drops, refuses, sets, skips};
+use crate::needs::Need;
+use crate::process::Exit;
 
 /// The chapter.
 pub fn cases() -> Vec<Case> {
     let mut all = basics();
     all.extend(user());
+    all.extend(bad());
     all
 }
 
@@ -67,7 +70,7 @@ fn basics() -> Vec<Case> {
         case("process/missing-at-start")
             .cites("runtime.md:126.3 MUST generate an error if `process` was not set")
             .cites("config.md:240 REQUIRED when `start` is called")
-            .breaks(crate::mutant::Break::Repair)
+            .breaks(Break::Repair)
             .runs(|c| {
                 c.remove("/process");
                 c.refused()
@@ -92,34 +95,140 @@ fn basics() -> Vec<Case> {
 }
 
 fn user() -> Vec<Case> {
+    let root = || Need::Root;
     vec![
         case("process/uid")
             .cites("config.md:370 specifies the user ID in the container namespace")
-            .needs(crate::needs::Need::Root)
+            .needs(root())
             .breaks(drops("/process/user/uid"))
             .runs(|c| {
-                user_field(c, "/process/user/uid", json!(1234), |seen| {
-                    equal("uids", &seen.uids, &[1234; 4])
-                })
+                c.set("/process/user/uid", 1234);
+                equal("uids", &c.observe()?.uids, &[1234; 4])
             }),
         case("process/gid")
             .cites("config.md:371 specifies the group ID in the container namespace")
-            .needs(crate::needs::Need::Root)
+            .needs(root())
             .breaks(drops("/process/user/gid"))
             .runs(|c| {
-                user_field(c, "/process/user/gid", json!(4321), |seen| {
-                    equal("gids", &seen.gids, &[4321; 4])
-                })
+                c.set("/process/user/gid", 4321);
+                equal("gids", &c.observe()?.gids, &[4321; 4])
+            }),
+        case("process/uid-in-user-namespace")
+            .cites("config.md:370 specifies the user ID in the container namespace")
+            .needs(root())
+            .breaks(drops("/process/user/uid"))
+            .runs(|c| {
+                c.user_namespace(100_000, 65_536);
+                c.set("/process/user/uid", 1234);
+                equal("uids", &c.observe()?.uids, &[1234; 4])
+            }),
+        case("process/uid-not-mapped")
+            .cites("runtime.md:59 MUST generate an error")
+            .needs(root())
+            .breaks(Break::Repair)
+            .runs(|c| {
+                c.user_namespace(100_000, 1000);
+                c.set("/process/user/uid", 5000);
+                c.refused()
+            }),
+        case("process/additional-groups")
+            .cites("runtime.md:113 MUST be applied")
+            .needs(root())
+            .breaks(drops("/process/user/additionalGids"))
+            .runs(|c| {
+                c.set("/process/user/additionalGids", json!([7, 9, 5]));
+                let groups = c.observe()?.groups;
+                c.saw(format!("groups {groups:?}"));
+                let own = groups.iter().filter(|gid| **gid != 0).copied().collect::<Vec<_>>();
+                equal("groups", &own, &[5, 7, 9])
+            }),
+        case("process/umask")
+            .cites("runtime.md:113 MUST be applied")
+            .breaks(drops("/process/user/umask"))
+            .runs(|c| {
+                c.set("/process/user/umask", 0o137);
+                equal("umask", &c.observe()?.umask, &0o137)
+            }),
+        case("process/console-size-without-terminal")
+            .cites("config.md:245 MUST ignore `consoleSize` if `terminal` is `false` or unset")
+            .breaks(refuses("create"))
+            .runs(|c| {
+                c.set("/process/consoleSize", json!({"height": 24, "width": 80}));
+                equal("terminal", &c.observe()?.terminal, &None)
+            }),
+        case("process/exit-status")
+            .cites("runtime.md:126.2 MUST run the user-specified program")
+            .breaks(sets("/process/args", json!(["/probe", "exit", "0"])))
+            .runs(|c| {
+                c.set("/process/args", json!(["/probe", "exit", "23"]));
+                let container = c.start()?;
+                equal("exit", &container.wait()?, &Exit::Code(23))
+            }),
+        case("process/session-of-its-own")
+            .cites("runtime.md:126.2 MUST run the user-specified program")
+            .breaks(refuses("start"))
+            .runs(|c| {
+                let seen = c.observe()?;
+                equal("session", &seen.sid, &seen.pid)
             }),
     ]
 }
 
-fn user_field(
-    c: &mut Context,
-    pointer: &str,
-    value: Value,
-    look: impl Fn(&crate::observation::Observation) -> Verdict,
-) -> Verdict {
-    c.set(pointer, value);
-    look(&c.observe()?)
+fn bad() -> Vec<Case> {
+    let refused = |name: &str, cite: &str, edit: fn(&mut Context)| {
+        case(format!("process/{name}")).cites(cite).breaks(Break::Repair).runs(move |c| {
+            edit(c);
+            c.refused()
+        })
+    };
+    const VALUES: &str = "config.md:760 invalid or unsupported values";
+    const EXEC: &str = "runtime.md:59 MUST generate an error";
+    let mut all = vec![
+        refused("cwd-missing", "config.md:248 `cwd` (string, REQUIRED)", |c| {
+            c.remove("/process/cwd");
+        }),
+        refused("cwd-relative", "config.md:249 MUST be an absolute path", |c| {
+            c.set("/process/cwd", "tmp");
+        }),
+        refused("args-empty", "config.md:252 at least one entry is REQUIRED", |c| {
+            c.set("/process/args", json!([]));
+        }),
+        refused("args-missing", "config.md:252 at least one entry is REQUIRED", |c| {
+            c.remove("/process/args");
+        }),
+        refused("program-missing", EXEC, |c| c.set("/process/args", json!(["/nothing"]))),
+        refused("program-a-directory", EXEC, |c| c.set("/process/args", json!(["/etc"]))),
+        refused("uid-negative", VALUES, |c| c.set("/process/user/uid", -1)),
+        refused("uid-too-large", VALUES, |c| c.set("/process/user/uid", 4_294_967_296_u64)),
+        refused("uid-minus-one", VALUES, |c| c.set("/process/user/uid", 4_294_967_295_u64)),
+        refused("gid-minus-one", VALUES, |c| c.set("/process/user/gid", 4_294_967_295_u64)),
+        refused("env-without-equals", VALUES, |c| c.set("/process/env/-", "NOVALUE")),
+        refused("env-without-name", VALUES, |c| c.set("/process/env/-", "=value")),
+    ];
+    for (key, line) in [("uid", 370), ("gid", 371)] {
+        all.push(
+            case(format!("process/{key}-missing"))
+                .cites(format!("config.md:{line} `{key}` (int, REQUIRED)"))
+                .advice()
+                .breaks(Break::Repair)
+                .runs(move |c| {
+                    c.remove(&format!("/process/user/{key}"));
+                    c.refused()
+                }),
+        );
+    }
+    for (key, line) in [("height", 246), ("width", 247)] {
+        all.push(
+            case(format!("process/console-{key}-missing"))
+                .cites(format!("config.md:{line} `{key}` (uint, REQUIRED)"))
+                .advice()
+                .breaks(Break::Repair)
+                .runs(move |c| {
+                    c.set("/process/consoleSize", json!({"height": 24, "width": 80}));
+                    c.remove(&format!("/process/consoleSize/{key}"));
+                    c.refused()
+                }),
+        );
+    }
+    all
 }
