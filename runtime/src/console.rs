@@ -75,6 +75,15 @@ impl Pty {
     }
 }
 
+/// Who gets the master of a container's terminal.
+#[derive(Debug)]
+pub struct Receiver {
+    /// Where it is sent to.
+    pub socket: OwnedFd,
+    /// The runtime itself shows it on the caller's terminal: see [`clear_onlcr`].
+    pub shown: bool,
+}
+
 /// Makes `terminal` stdin, stdout, stderr and the controlling terminal of this session leader.
 pub fn make_controlling(terminal: BorrowedFd<'_>) -> Result<()> {
     tty::set_controlling(terminal).at(|| "ioctl(TIOCSCTTY)")?;

@@ -5,7 +5,7 @@
 //! ([`crate::init::exec`]).
 
 use crate::cgroup::{Cgroup, Join};
-use crate::console;
+use crate::console::{self, Receiver};
 use crate::container::{Container, State, Status, store};
 use crate::error::{At, Error, Kind, Result};
 use crate::foreground::Signals;
@@ -24,7 +24,7 @@ use crate::spec::{Process, Spec, check};
 use crate::sys::clone::{Cloned, fork_into, setns};
 use crate::sys::exec::{Vector, exit_child};
 use crate::sys::fd::{CWD, open_at};
-use crate::sys::{cap, child};
+use crate::sys::{cap, child, sched};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
 use nix::sys::stat::{Mode, umask};
@@ -46,7 +46,7 @@ pub struct Request<'a> {
     /// `--pidfd-socket`.
     pub pidfd_socket: Option<&'a Path>,
     /// Where the terminal's master goes.
-    pub console: Option<OwnedFd>,
+    pub console: Option<Receiver>,
     /// Descriptors from 3 on that the program inherits.
     pub preserved: u32,
     /// stdin, stdout and stderr of the process, if not the caller's own.
@@ -83,6 +83,7 @@ pub fn exec(container: &Container, request: &Request<'_>) -> Result<Sandbox> {
     // (CVE-2016-9962); it inherits this.
     cap::set_dumpable(false).at(|| "prctl(PR_SET_DUMPABLE)")?;
     let mut sandbox = clone(&prepared)?;
+    crate::log::debug(format_args!("process {} joins the container", sandbox.pid));
     attend_child(&sandbox, &prepared, &config.spec, &container.state)?;
     if let Some(path) = request.pidfd_socket {
         console::send_pidfd(path, sandbox.pidfd.as_fd(), "setns")?;
@@ -247,13 +248,15 @@ fn become_process(
     intermediate: bool,
 ) -> Result<Infallible> {
     if let Some(mask) = &prepared.process.initial_affinity {
-        crate::sys::sched::sched_setaffinity(mask)
-            .at(|| "execCPUAffinity.initial: sched_setaffinity")?;
+        sched::sched_setaffinity(mask).at(|| "execCPUAffinity.initial: sched_setaffinity")?;
     }
     init::join_cgroups(&prepared.join.tasks)?;
-    if let Some(mask) = &prepared.process.final_affinity {
-        crate::sys::sched::sched_setaffinity(mask)
-            .at(|| "execCPUAffinity.final: sched_setaffinity")?;
+    match (&prepared.process.initial_affinity, &prepared.process.final_affinity) {
+        (_, Some(mask)) => {
+            sched::sched_setaffinity(mask).at(|| "execCPUAffinity.final: sched_setaffinity")?
+        }
+        (Some(_), None) => {}
+        (None, None) => sched::reset_affinity().at(|| "sched_setaffinity(all)")?,
     }
     init::die_with_runtime()?;
     if let Some(signals) = prepared.request.signals {
@@ -269,9 +272,9 @@ fn become_process(
     if let Some(theirs) = &prepared.request.stdio {
         stdio::replace(theirs)?;
     }
-    if let Some(socket) = &prepared.request.console {
+    if let Some(receiver) = &prepared.request.console {
         let size = prepared.process.console_size;
-        init::console::attach(root.as_fd(), socket.as_fd(), size, prepared.identity.uid, false)?;
+        init::console::attach(root.as_fd(), receiver, size, prepared.identity.uid, false)?;
     }
     stdio::adopt(root.as_fd(), prepared.identity.uid, false)?;
     drop(root);

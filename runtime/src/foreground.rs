@@ -4,7 +4,7 @@
 //! One thread and one poll(2): signals arrive by signalfd(2), the end of the process by its
 //! pidfd, everything else by the descriptors it concerns.
 
-use crate::console::{HostTerminal, clear_onlcr};
+use crate::console::HostTerminal;
 use crate::error::{At, Result};
 use crate::notify_socket::NotifySocket;
 use crate::sys::{child, tty};
@@ -153,7 +153,6 @@ impl Attendant<'_> {
                 ];
             }
             Io::Terminal { mut host, master } => {
-                clear_onlcr(master.as_fd())?;
                 set_nonblocking(&master)?;
                 let master = Rc::new(master);
                 let keyboard = stdin.as_fd().try_clone_to_owned().at(|| "dup(0)")?;

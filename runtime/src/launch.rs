@@ -4,6 +4,7 @@
 //! down before it is made, so that `delete` can clean up after a `create` that was killed.
 
 use crate::cgroup::{Cgroup, Join, Layout};
+use crate::console::Receiver;
 use crate::container::{Slot, State, Store, delete, process, start, state, store};
 use crate::error::{At, Error, Result};
 use crate::foreground::Signals;
@@ -43,7 +44,7 @@ pub struct Request<'a> {
     /// `--pidfd-socket`.
     pub pidfd_socket: Option<&'a Path>,
     /// Where the terminal's master goes.
-    pub console: Option<OwnedFd>,
+    pub console: Option<Receiver>,
     /// Descriptors from 3 on that the program inherits.
     pub preserved: u32,
     /// Init waits for `start` when it is ready.
@@ -138,6 +139,7 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
         last_capability: host.last_capability,
     };
     let mut sandbox = spawn::init(&staged, cgroup)?;
+    crate::log::debug(format_args!("init has pid {}; it sets up the container", sandbox.pid));
     let mut state = staged.state.clone();
     if let Err(error) = complete(&mut sandbox, &staged, &finish, &slot, &mut state) {
         drop((sandbox, reserved));
@@ -205,6 +207,7 @@ fn complete(
     state: &mut State,
 ) -> Result<()> {
     settle(sandbox, staged, slot, state)?;
+    crate::log::debug(format_args!("init is ready"));
     if let Some(path) = finish.pidfd_socket {
         console::send_pidfd(path, sandbox.pidfd.as_fd(), "standard")?;
     }
@@ -214,6 +217,7 @@ fn complete(
     sandbox.channel.execute()?;
     if staged.fifo.is_none() {
         attend::until_executed(sandbox)?;
+        crate::log::debug(format_args!("init has executed its program"));
     }
     sandbox.release();
     Ok(())

@@ -49,7 +49,7 @@ impl Cgroup {
             } else {
                 let path = path.join("tasks");
                 let file = open_path(&path, OFlag::O_WRONLY);
-                join.tasks.push(file.at(|| format!("open {path:?}"))?);
+                join.tasks.push(file.at(|| format!("error adding pid to cgroup: open {path:?}"))?);
             }
         }
         Ok(join)

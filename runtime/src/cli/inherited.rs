@@ -6,7 +6,7 @@
 
 use super::args::Command;
 use crate::error::{At, Error, Kind, Result};
-use crate::sys::fd::{close_from, is_open, set_cloexec};
+use crate::sys::fd::{is_open, mark_from, set_cloexec};
 
 /// What the container's process inherits beyond standard error.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ pub struct Inherited {
 /// A descriptor that is not open.
 pub fn claim(command: &Command) -> Result<Inherited> {
     let Some(asked) = preserved(command) else {
-        close_from(3, true).at(|| "close_range(CLOEXEC)")?;
+        mark_from(3).at(|| "close_range(CLOEXEC)")?;
         return Ok(Inherited::default());
     };
     let (listening, environment) = listening();
@@ -40,7 +40,7 @@ pub fn claim(command: &Command) -> Result<Inherited> {
         }
         set_cloexec(fd, false).at(|| format!("fcntl({fd}, F_SETFD)"))?;
     }
-    close_from(end, true).at(|| "close_range(CLOEXEC)")?;
+    mark_from(end).at(|| "close_range(CLOEXEC)")?;
     Ok(Inherited { count, environment })
 }
 

@@ -57,8 +57,9 @@ pub fn main() -> u8 {
 
 fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
     if entry::arguments().iter().skip(1).any(|word| CLONERS.iter().any(|name| word == name)) {
-        // Before anything else is done, for it is done anew by the sealed binary. A word that is
-        // no command costs that and nothing more.
+        // Before anything else is done, for it is done anew by the sealed binary; and before the
+        // caller's descriptors, such as that of `exec --process <(…)`, are marked close-on-exec. A
+        // word that is no command costs that and nothing more.
         seal::ensure()?;
     }
     let (global, command) = match parse::parse(args)? {
@@ -68,7 +69,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
         }
         Request::Run(global, command) => (global, command),
     };
-    // Before anything is opened: see the module.
+    // Before anything stays open: see the module.
     let inherited =
         command.as_ref().map_or(Ok(Inherited::default()), |(_, command)| claim(command))?;
     let level = if global.debug { log::Level::Debug } else { log::Level::Info };

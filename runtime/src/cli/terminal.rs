@@ -1,6 +1,6 @@
 //! Who attends the process' terminal and streams.
 
-use crate::console::{self, HostTerminal};
+use crate::console::{self, HostTerminal, Receiver};
 use crate::error::{Error, Kind, Result};
 use crate::foreground::{self, Io};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -12,9 +12,11 @@ use std::path::Path;
 ///
 /// # Errors
 /// A terminal without a socket, or the reverse: nobody would attend it.
-pub fn detached(terminal: bool, socket: Option<&Path>) -> Result<Option<OwnedFd>> {
+pub fn detached(terminal: bool, socket: Option<&Path>) -> Result<Option<Receiver>> {
     match (terminal, socket) {
-        (true, Some(path)) => console::connect_socket(path).map(Some),
+        (true, Some(path)) => {
+            console::connect_socket(path).map(|socket| Some(Receiver { socket, shown: false }))
+        }
         (false, None) => Ok(None),
         (true, None) => Err(Error::new(
             Kind::Usage,
@@ -31,7 +33,7 @@ fn unused() -> Error {
 /// How a process in the foreground is attended.
 pub struct Attended {
     /// Where the process sends its terminal's master.
-    pub console: Option<OwnedFd>,
+    pub console: Option<Receiver>,
     /// Where the master arrives.
     pub incoming: Option<OwnedFd>,
     /// stdin, stdout and stderr of the process, if not the caller's own.
@@ -54,8 +56,9 @@ pub fn foreground(terminal: bool, socket: Option<&Path>, ids: (u32, u32)) -> Res
     let none = Attended { console: None, incoming: None, stdio: None, io: Io::Inherited };
     if terminal {
         let flags = SockFlag::SOCK_CLOEXEC;
-        let (incoming, console) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags)?;
-        return Ok(Attended { console: Some(console), incoming: Some(incoming), ..none });
+        let (incoming, socket) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags)?;
+        let console = Some(Receiver { socket, shown: true });
+        return Ok(Attended { console, incoming: Some(incoming), ..none });
     }
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     if [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].iter().any(|fd| isatty(fd) == Ok(true)) {
@@ -77,7 +80,7 @@ pub fn relayed(incoming: Option<OwnedFd>, io: Io) -> Result<Io> {
 
 impl Attended {
     /// The parts: what the process gets, and what [`relayed`] needs.
-    pub fn split(self) -> (Option<OwnedFd>, Option<[OwnedFd; 3]>, Option<OwnedFd>, Io) {
+    pub fn split(self) -> (Option<Receiver>, Option<[OwnedFd; 3]>, Option<OwnedFd>, Io) {
         (self.console, self.stdio, self.incoming, self.io)
     }
 }

@@ -3,7 +3,7 @@
 //! Runs as: init or an exec'd process, session leader, inside the container's root.
 
 use super::target;
-use crate::console::{self, Pty};
+use crate::console::{self, Pty, Receiver};
 use crate::error::{At, Result};
 use crate::sys::fd::open_at;
 use crate::sys::mount;
@@ -12,15 +12,14 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Makes a pty in the container's devpts, gives its master to whoever listens on `socket`, and
-/// makes the other side the controlling terminal and the standard streams. With `bind` it becomes
+/// Makes a pty in the container's devpts, gives its master to `receiver`, and makes the other side the controlling terminal and the standard streams. With `bind` it becomes
 /// /dev/console as well.
 ///
 /// # Errors
 /// No devpts, or a call that failed.
 pub fn attach(
     root: BorrowedFd<'_>,
-    socket: BorrowedFd<'_>,
+    receiver: &Receiver,
     size: Option<Size>,
     uid: u32,
     bind: bool,
@@ -33,7 +32,11 @@ pub fn attach(
     if bind {
         bind_console(root, &pty).at(|| "setting up /dev/console")?;
     }
-    console::send_fd(socket, pty.master.as_fd(), pty.name.as_bytes())
+    if receiver.shown {
+        // Before the program can write its first line.
+        console::clear_onlcr(pty.master.as_fd())?;
+    }
+    console::send_fd(receiver.socket.as_fd(), pty.master.as_fd(), pty.name.as_bytes())
         .at(|| "sending the terminal's master")?;
     console::make_controlling(pty.peer.as_fd())
 }

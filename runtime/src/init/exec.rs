@@ -88,8 +88,7 @@ pub fn execute(execution: &Execution<'_>, channel: &Channel) -> Result<Infallibl
     }
     verify_cwd()?;
     let path = look_up(process)?;
-    let first = i32::try_from(3 + execution.preserved).unwrap_or(i32::MAX);
-    close_from(first, true).at(|| "close_range(CLOEXEC)")?;
+    close_others(execution, channel)?;
     // Rust programs ignore it, and what is ignored stays so over execve(2).
     child::default_sigpipe().at(|| "sigaction(SIGPIPE)")?;
     cap::set_parent_death_signal(0).at(|| "prctl(PR_SET_PDEATHSIG)")?;
@@ -102,14 +101,22 @@ pub fn execute(execution: &Execution<'_>, channel: &Channel) -> Result<Infallibl
     if let Some((hooks, state)) = execution.hooks {
         let json = state.oci_json(Status::Created, nix::unistd::getpid().as_raw());
         let inherited: Vec<String> =
-            process.envp.iter().map(|entry| entry.to_string_lossy().into_owned()).collect();
+            environment.iter().map(|entry| entry.to_string_lossy().into_owned()).collect();
         let inherited = hooks::DefaultEnv::Exactly(&inherited);
         hooks::run(hooks, "startContainer", &json, inherited)?;
     }
-    match execve(&path, execution.arguments, &environment) {
+    match execve(&path, execution.arguments, &Vector::new(environment)) {
         Ok(never) => match never {},
         Err(errno) => Err(errno).at(|| format!("exec {}", path.to_string_lossy())),
     }
+}
+
+/// Whatever the runtime has open is out of reach from here on, also while init waits for `start`
+/// (CVE-2024-21626): only what is preserved, the channel and the fifo stay.
+fn close_others(execution: &Execution<'_>, channel: &Channel) -> Result<()> {
+    let first = i32::try_from(3 + execution.preserved).unwrap_or(i32::MAX);
+    let fifo = execution.fifo.map_or(channel.number(), AsRawFd::as_raw_fd);
+    close_from(first, &mut [channel.number(), fifo]).at(|| "close_range")
 }
 
 /// While the process is privileged, and after the last step that needs many descriptors.
@@ -159,13 +166,13 @@ fn verify_cwd() -> Result<()> {
 }
 
 /// The environment with `HOME` from the container's /etc/passwd where it is missing.
-fn environment(execution: &Execution<'_>) -> Result<Vector> {
+fn environment(execution: &Execution<'_>) -> Result<Vec<CString>> {
     let mut environment = execution.environment.to_vec();
     if execution.process.needs_home {
         let home = home(execution.identity.uid)?;
         environment.push(CString::new(format!("HOME={home}")).map_err(|_| Errno::EINVAL)?);
     }
-    Ok(Vector::new(environment))
+    Ok(environment)
 }
 
 /// The container's own file: regular, bounded, and never opened in a way that could block

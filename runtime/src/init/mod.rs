@@ -23,7 +23,7 @@ use crate::hooks;
 use crate::plan::Plan;
 use crate::spawn::Staged;
 use crate::spawn::channel::{Channel, Message};
-use crate::sys::{cap, uts};
+use crate::sys::{cap, sched, uts};
 use nix::fcntl::{OFlag, ResolveFlag};
 use nix::libc;
 use nix::sys::stat::{Mode, umask};
@@ -49,6 +49,8 @@ pub fn main(staged: &Staged<'_>, channel: &Channel) -> i32 {
 fn run(staged: &Staged<'_>, channel: &Channel) -> Result<Infallible> {
     let plan = staged.plan;
     join_cgroups(&staged.join.tasks)?;
+    // The caller's own restriction is not the container's.
+    sched::reset_affinity().at(|| "sched_setaffinity(all)")?;
     die_with_runtime()?;
     if let Some(signals) = staged.signals {
         signals.restore()?;
@@ -101,6 +103,8 @@ fn root_file_system(staged: &Staged<'_>, channel: &Channel) -> Result<OwnedFd> {
     if !plan.hooks.create_container.is_empty() {
         // Inside its namespaces init knows itself by another pid (runtime.md "State").
         let state = staged.state.oci_json(Status::Creating, nix::unistd::getpid().as_raw());
+        // Where such hooks of other runtimes find themselves.
+        nix::unistd::fchdir(&root).at(|| "fchdir(rootfs)")?;
         hooks::run(
             &plan.hooks.create_container,
             "createContainer",
@@ -126,9 +130,9 @@ fn enter(staged: &Staged<'_>, root: BorrowedFd<'_>) -> Result<Kept> {
     let null = if needs_null { Some(rootfs::host_null()?) } else { None };
     rootfs::enter(root, &plan.rootfs).at(|| "error jailing process inside rootfs")?;
     process::make_cwd(root, &plan.process)?;
-    if let Some(socket) = &staged.console {
+    if let Some(receiver) = &staged.console {
         let size = plan.process.console_size;
-        console::attach(root, socket.as_fd(), size, plan.identity.uid, plan.devices.is_some())?;
+        console::attach(root, receiver, size, plan.identity.uid, plan.devices.is_some())?;
     }
     stdio::adopt(root, plan.identity.uid, plan.devices.is_some())?;
     Ok(Kept { null })

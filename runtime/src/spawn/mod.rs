@@ -10,6 +10,7 @@ pub mod namespaces;
 pub mod sources;
 
 use crate::cgroup::{Cgroup, Join};
+use crate::console::Receiver;
 use crate::error::{At, Error, Kind, Result};
 use crate::intel_rdt::{RdtPlan, RdtState};
 use crate::plan::Plan;
@@ -41,7 +42,7 @@ pub struct Staged<'a> {
     /// `exec.fifo`; none for `run`.
     pub fifo: Option<OwnedFd>,
     /// Where the terminal's master goes.
-    pub console: Option<OwnedFd>,
+    pub console: Option<Receiver>,
     /// Descriptors from 3 on that the program inherits.
     pub preserved: u32,
     /// Blocked signals to restore.

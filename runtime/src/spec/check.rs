@@ -55,9 +55,6 @@ pub fn check(spec: &Spec) -> Vec<Problem> {
 /// What a user should know about a configuration that is carried out all the same.
 pub fn warnings(spec: &Spec) -> Vec<Problem> {
     let mut problems = Problems::default();
-    if let Some(process) = &spec.process {
-        process::warnings(process, &mut problems);
-    }
     mounts::warnings(&spec.mounts, &mut problems);
     problems.0
 }

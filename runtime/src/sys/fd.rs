@@ -57,18 +57,36 @@ pub fn leave_to_execve(fd: OwnedFd) {
     }
 }
 
-/// Closes every descriptor from `first` on, or marks them close-on-exec.
+/// Marks every descriptor from `first` on close-on-exec.
 ///
 /// # Errors
 /// close_range(2): ENOSYS before Linux 5.9, EINVAL for CLOEXEC before 5.11.
-pub fn close_from(first: RawFd, on_exec: bool) -> Result<(), Errno> {
+pub fn mark_from(first: RawFd) -> Result<(), Errno> {
     const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
-    let flags = if on_exec { CLOSE_RANGE_CLOEXEC } else { 0 };
-    let first = libc::c_uint::try_from(first).unwrap_or(libc::c_uint::MAX);
+    close_range(first, RawFd::MAX, CLOSE_RANGE_CLOEXEC)
+}
+
+/// Closes every descriptor from `first` on but those in `kept`, for a process that is about to
+/// execute another program or to exit, and in which no owner of a descriptor is dropped any more.
+///
+/// # Errors
+/// close_range(2): ENOSYS before Linux 5.9.
+pub fn close_from(first: RawFd, kept: &mut [RawFd]) -> Result<(), Errno> {
+    kept.sort_unstable();
+    let mut next = first;
+    for fd in kept.iter().copied().filter(|fd| *fd >= first) {
+        if fd > next {
+            close_range(next, fd - 1, 0)?;
+        }
+        next = fd + 1;
+    }
+    close_range(next, RawFd::MAX, 0)
+}
+
+fn close_range(first: RawFd, last: RawFd, flags: libc::c_uint) -> Result<(), Errno> {
     // SAFETY: plain integers. Closing (not marking) is only done right before execve or _exit,
     // when no owner of a descriptor runs any more.
-    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) })
-        .map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
 }
 
 /// Whether descriptor `fd` is open, without touching it.

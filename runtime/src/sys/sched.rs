@@ -93,6 +93,19 @@ pub fn sched_setaffinity(mask: &Mask) -> Result<(), Errno> {
         .map(drop)
 }
 
+/// Lets the calling thread run on all CPUs its cpuset has, now and later: the kernel cuts the mask
+/// to those it knows and keeps it for when the cpuset changes.
+///
+/// # Errors
+/// sched_setaffinity(2); not known to happen.
+pub fn reset_affinity() -> Result<(), Errno> {
+    // The largest NR_CPUS of any architecture.
+    static ALL: [u8; 8192 / 8] = [0xff; 8192 / 8];
+    // SAFETY: the pointer and length describe the array.
+    Errno::result(unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, ALL.len(), ALL.as_ptr()) })
+        .map(drop)
+}
+
 /// ioprio_set(2) for the calling thread.
 ///
 /// # Errors

@@ -286,7 +286,9 @@ fn huge_pages_rdma_and_network() {
 fn unified() {
     let json = r#"{"unified":{"memory.high":"1000","cgroup.max.depth":"3","misc.max":"x 1"}}"#;
     assert_eq!(writes(&v2(), json), ["cgroup.max.depth=3", "memory.high=1000", "misc.max=x 1"]);
-    assert_eq!(problems(&v1(), json), ["linux.resources.unified: cannot use unified on cgroup v1"]);
+    let expected =
+        "linux.resources.unified: cannot use unified on cgroup v1: invalid configuration";
+    assert_eq!(problems(&v1(), json), [expected]);
     let json =
         r#"{"unified":{"../a.b":"1","nodot":"1","foo.max":"1","cgroup.procs":"1",".x":"1"}}"#;
     let found = problems(&v2(), json).join("\n");

@@ -6,7 +6,10 @@ use crate::spec::linux::{BlockIo, Cpu, Memory, Network, Resources, ThrottleDevic
 /// The writes for `resources`.
 pub(super) fn limits(resources: &Resources, out: &mut Out<'_>) {
     if !resources.unified.is_empty() {
-        out.problem("linux.resources.unified", "cannot use unified on cgroup v1");
+        out.problem(
+            "linux.resources.unified",
+            "cannot use unified on cgroup v1: invalid configuration",
+        );
     }
     if let Some(cpu) = &resources.cpu {
         cpuset(cpu, out);

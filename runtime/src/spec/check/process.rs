@@ -4,7 +4,6 @@ use super::Problems;
 use super::list;
 use crate::spec::Problem;
 use crate::spec::config::{IoPriority, Process, Rlimit, Scheduler, User};
-use std::str::FromStr as _;
 
 /// getrlimit(2)
 const RLIMITS: [&str; 16] = [
@@ -202,26 +201,5 @@ fn io_priority(priority: &IoPriority, at: &str, problems: &mut Problems) {
     let level = priority.priority;
     if !(0..=7).contains(&level) {
         problems.add(format!("{at}.priority"), format!("{level} is not from 0 to 7"));
-    }
-}
-
-/// config.md#linux-process: a capability that can't be mapped "MUST be logged as a warning".
-pub(super) fn warnings(process: &Process, problems: &mut Problems) {
-    let Some(sets) = &process.capabilities else { return };
-    for (name, set) in [
-        ("bounding", &sets.bounding),
-        ("effective", &sets.effective),
-        ("inheritable", &sets.inheritable),
-        ("permitted", &sets.permitted),
-        ("ambient", &sets.ambient),
-    ] {
-        for (i, capability) in set.iter().enumerate() {
-            if caps::Capability::from_str(capability).is_err() {
-                problems.add(
-                    format!("process.capabilities.{name}[{i}]"),
-                    format!("unknown capability {capability:?} is ignored"),
-                );
-            }
-        }
     }
 }
