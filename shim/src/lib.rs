@@ -3,6 +3,22 @@
 //! For whoever talks to a running shim: [`proto`] has the messages, [`ttrpc`] the protocol and a
 //! blocking client.
 
+mod args;
+mod bootstrap;
+mod cgroup;
+pub mod cli;
+mod delete;
+mod engine;
 pub mod error;
+mod files;
+mod info;
+mod io;
+mod mount;
+mod options;
+mod poller;
 pub mod proto;
+mod serve;
+mod start;
+mod sys;
+mod sys_mount;
 pub mod ttrpc;

@@ -1,3 +1,5 @@
 //! The `containerd-shim-hull-v2` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    hull_shim::cli::main()
+}

@@ -134,7 +134,7 @@ pub struct KillRequest {
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct CloseIORequest {
+pub struct CloseIoRequest {
     #[prost(string, tag = "1")]
     pub id: String,
     #[prost(string, tag = "2")]
