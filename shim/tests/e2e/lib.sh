@@ -9,7 +9,7 @@ shim=$(realpath "${1:?usage: $0 SHIM ENGINE}")
 namespace=hull-shim
 socket=$work/c.sock
 ctr() {
-    command ctr --address "$socket" --namespace "$namespace" "$@"
+    timeout -s KILL 60 ctr --address "$socket" --namespace "$namespace" "$@"
 }
 
 # Everything the daemon started lives here, so that what is left can be told from others'.
