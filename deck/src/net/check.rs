@@ -56,7 +56,9 @@ fn nft_drops(ruleset: &str) -> Vec<String> {
 
 /// firewalld and others keep the policy and reject in the last rule.
 fn is_catch_all(line: &str) -> bool {
-    line == "drop" || line == "reject" || line.starts_with("reject with")
+    line == "drop"
+        || line == "reject"
+        || line.starts_with("reject with")
         || line.starts_with("counter") && (line.ends_with(" drop") || line.contains(" reject"))
 }
 
@@ -87,7 +89,9 @@ mod tests {
                     reject with icmpx admin-prohibited\n\t}\n\tchain other {\n\t\tdrop\n\t}\n}\n";
         let found = nft_drops(text);
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].starts_with("nft: ip filter FORWARD drops") && found[0].contains("policy"));
+        assert!(
+            found[0].starts_with("nft: ip filter FORWARD drops") && found[0].contains("policy")
+        );
         assert!(found[1].contains("inet firewalld filter_FORWARD") && found[1].contains("trusted"));
     }
 }
