@@ -5,6 +5,7 @@ use crate::world::{
     HOST4, HOST6, OUTSIDE, World, fetch, fetch_udp, id, is_closed, serve, sh, tcp, v4,
 };
 use deck::net::{ContainerNet, PortRequest, Protocol};
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::Path;
 
@@ -69,6 +70,7 @@ fn udp_follows_the_container(world: &World) {
     world.networks.detach(&first.id).unwrap();
     // Somebody on the host hears the client while the container is away.
     let _ = socket.send(b"?");
+    assert_eq!(socket.recv(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     let keeper = world.container("keeper", &["bridge"]);
     let second = world.publishing("second", &["bridge"], &ports);
     assert_ne!(second.ip("bridge"), keeper.ip("bridge"));
