@@ -1,3 +1,5 @@
 //! The `deck` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    deck::cli::main()
+}

@@ -4,7 +4,6 @@
 //! killed: transactions and crash safety come with it. Blobs and layers stay files.
 
 pub mod images;
-pub mod networks;
 
 use crate::config::Config;
 use crate::error::{At, Result};
@@ -12,7 +11,7 @@ use rusqlite::Connection;
 use std::time::Duration;
 
 /// Statements that make the tables, by part; each must be repeatable (`IF NOT EXISTS`).
-const SCHEMA: &[&str] = &[images::SCHEMA, networks::SCHEMA];
+const SCHEMA: &[&str] = &[images::SCHEMA];
 
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(30);
