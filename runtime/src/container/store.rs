@@ -53,6 +53,10 @@ impl Store {
     /// # Errors
     /// mkdir(2), open(2).
     pub fn create(root: &Path) -> Result<Self> {
+        match Self::open(root) {
+            Err(error) if error.errno() == Some(Errno::ENOENT) => {}
+            other => return other,
+        }
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
