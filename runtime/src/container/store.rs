@@ -128,7 +128,7 @@ impl Store {
             Some(Errno::ENOENT) => not_found(id),
             _ => error,
         })?;
-        Ok(Container { slot, state })
+        Ok(Container::new(slot, state))
     }
 
     /// The ids of all slots, sorted.
