@@ -1,4 +1,5 @@
-//! Where deck keeps its things and which programs it calls: flags over `deck.toml` over defaults.
+//! Where deck keeps its things and which programs it calls: flags over the environment
+//! (`DECK_DATA_ROOT`, …) over `deck.toml` over defaults.
 
 use crate::error::{At, Error, Result};
 use serde::Deserialize;
@@ -67,16 +68,37 @@ impl File {
 impl Config {
     /// The configuration that `file` asks for, with defaults where it is silent.
     pub fn from_file(config_root: &Path, file: &File) -> Self {
-        let or = |given: &Option<PathBuf>, default: &str| {
-            given.clone().unwrap_or_else(|| PathBuf::from(default))
+        let or = |variable: &str, given: &Option<PathBuf>, default: &str| {
+            let set = std::env::var_os(variable).filter(|value| !value.is_empty());
+            set.map(PathBuf::from)
+                .or_else(|| given.clone())
+                .unwrap_or_else(|| PathBuf::from(default))
         };
         Self {
-            data_root: or(&file.data_root, "/var/lib/deck"),
-            exec_root: or(&file.exec_root, "/run/deck"),
+            data_root: or("DECK_DATA_ROOT", &file.data_root, "/var/lib/deck"),
+            exec_root: or("DECK_EXEC_ROOT", &file.exec_root, "/run/deck"),
             config_root: config_root.to_path_buf(),
-            runtime: program(or(&file.runtime, "hull")),
-            shim: program(or(&file.shim, "containerd-shim-hull-v2")),
+            runtime: program(or("DECK_RUNTIME", &file.runtime, "hull")),
+            shim: program(or("DECK_SHIM", &file.shim, "containerd-shim-hull-v2")),
         }
+    }
+
+    /// The environment that gives another deck process the same configuration: the shim hands it
+    /// to the `deck publish` it starts.
+    pub fn environment(&self) -> [(&'static str, &Path); 5] {
+        [
+            ("DECK_DATA_ROOT", &self.data_root),
+            ("DECK_EXEC_ROOT", &self.exec_root),
+            ("DECK_CONFIG_ROOT", &self.config_root),
+            ("DECK_RUNTIME", &self.runtime),
+            ("DECK_SHIM", &self.shim),
+        ]
+    }
+
+    /// Where `deck.toml` is when no flag says so: `$DECK_CONFIG_ROOT`, else `/etc/deck`.
+    pub fn default_root() -> PathBuf {
+        let set = std::env::var_os("DECK_CONFIG_ROOT").filter(|value| !value.is_empty());
+        set.map_or_else(|| PathBuf::from(CONFIG_ROOT), PathBuf::from)
     }
 
     /// Reads `deck.toml` below `config_root`.

@@ -1,5 +1,5 @@
 //! The `deck` command.
 
 fn main() -> std::process::ExitCode {
-    deck::cli::main()
+    deck::engine::publish::command().unwrap_or_else(deck::cli::main)
 }

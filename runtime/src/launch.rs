@@ -299,7 +299,6 @@ fn remember(
 ) -> Result<State> {
     let own_pid = std::process::id().cast_signed();
     let kinds = ALL.into_iter().filter(|kind| plan.namespaces.has(*kind));
-    let hooks = request.bundle.spec.hooks.as_ref();
     let state = State {
         hull: state::FORMAT,
         id: request.id.to_owned(),
@@ -313,8 +312,6 @@ fn remember(
         own_pid_namespace: plan.namespaces.creates(NamespaceType::Pid),
         no_new_keyring: request.no_new_keyring,
         rootless: request.rootless,
-        poststart: hooks.is_some_and(|hooks| !hooks.poststart.is_empty()),
-        poststop: hooks.is_some_and(|hooks| !hooks.poststop.is_empty()),
         intel_rdt: rdt.map(RdtPlan::intent),
         ..State::default()
     };

@@ -1,4 +1,4 @@
-//! The Docker Engine API over HTTP: routes, streams, models; no rules of its own.
+//! The Docker Engine API over HTTP: routes and streams; no rules of its own.
 //!
 //! [`serve`] answers one connection, whatever it is made of: a unix socket, TLS, or a pipe in
 //! this process. [`server`] listens. `route` finds the handler; each handler translates between
@@ -6,16 +6,22 @@
 
 pub mod answer;
 pub mod call;
+mod containers;
+mod execs;
+mod hijack;
+mod images;
 mod listen;
-pub mod models;
+mod networks;
 mod route;
 pub mod server;
+mod streams;
 mod sys;
 mod system;
 mod tls;
-pub mod version;
+mod volumes;
 
 use crate::engine::Engine;
+pub use crate::engine::{blocking, version};
 use crate::error::{Error, Result};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -44,17 +50,4 @@ where
         .with_upgrades()
         .await
         .map_err(|error| Error::internal(format!("connection: {error}")))
-}
-
-/// Runs work that blocks (disk, processes, mounts) away from the connections.
-///
-/// # Errors
-/// Those of the work; 500 when it died.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(Error::internal(format!("a worker died: {error}"))),
-    }
 }

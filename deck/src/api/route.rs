@@ -2,11 +2,11 @@
 
 use super::answer::{self, Answer};
 use super::call::{self, Call};
-use super::{system, version};
+use super::{containers, execs, images, networks, system, version, volumes};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::{Method, Request};
 use std::sync::Arc;
 
 /// Answers one request: never fails, errors are answers too.
@@ -32,9 +32,31 @@ async fn dispatch(engine: Arc<Engine>, request: Request<Incoming>) -> Result<Ans
     let segments: Vec<&str> = path.iter().map(String::as_str).collect();
     let (version, segments) = version::strip(&segments)?;
     let call = Call { engine, version, query, request };
+    let method = call.method().clone();
     match segments {
         ["_ping" | "info" | "version" | "events" | "auth"] | ["system", ..] => {
             Box::pin(system::route(call, segments)).await
+        }
+        ["containers", rest @ ..] => Box::pin(containers::route(call, rest)).await,
+        ["exec", rest @ ..] => Box::pin(execs::route(call, rest)).await,
+        ["images", rest @ ..] => Box::pin(images::route(call, rest)).await,
+        ["volumes", rest @ ..] => Box::pin(volumes::route(call, rest)).await,
+        ["networks", rest @ ..] => Box::pin(networks::route(call, rest)).await,
+        ["commit"] if method == Method::POST => Box::pin(images::commit(call)).await,
+        ["build", ..] | ["session" | "grpc"] => Err(Error::unsupported(
+            "building images is not supported: build with another tool and load the image",
+        )),
+        ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..] => {
+            // What dockerd says: clients look for these words.
+            Err(Error::new(503, "This node is not a swarm manager: Swarm is not supported here"))
+        }
+        ["plugins"] if method == Method::GET => answer::ok(&serde_json::json!([])),
+        ["plugins", name @ .., "json"] => {
+            Err(Error::not_found(format!("plugin \"{}\" not found", name.join("/"))))
+        }
+        ["plugins", ..] => Err(Error::unsupported("plugins are not supported")),
+        ["distribution", ..] => {
+            Err(Error::unsupported("looking at a registry's manifests is not supported: pull"))
         }
         _ => Err(not_found()),
     }

@@ -1,8 +1,8 @@
 //! What this is and runs on: `/version`, `/info`.
 
-use super::Engine;
-use crate::api::models::system::{Component, Platform, Version};
-use crate::api::version;
+use super::model::system::{Component, Platform, Version};
+use super::{Engine, version};
+
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;

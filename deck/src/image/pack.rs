@@ -30,6 +30,18 @@ pub fn pack<W: Write>(dir: &Path, prefix: &Path, writer: W, options: Pack) -> Re
     packer.builder.into_inner().at(|| "finish archive")
 }
 
+/// Packs one file, or one directory with what is below it, under `name`.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_one<W: Write>(path: &Path, name: &Path, writer: W) -> Result<W> {
+    let options = Pack::default();
+    let mut packer = Packer { builder: Builder::new(writer), links: BTreeMap::new(), options };
+    let meta = path.symlink_metadata().at(|| format!("stat {}", path.display()))?;
+    packer.entry(path, name, &meta)?;
+    packer.builder.into_inner().at(|| "finish archive")
+}
+
 struct Packer<W: Write> {
     builder: Builder<W>,
     /// The first name of each file with several.

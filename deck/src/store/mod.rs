@@ -4,6 +4,7 @@
 //! killed: transactions and crash safety come with it. Blobs and layers stay files.
 
 pub mod images;
+pub mod records;
 
 use crate::config::Config;
 use crate::error::{At, Result};
@@ -11,7 +12,7 @@ use rusqlite::Connection;
 use std::time::Duration;
 
 /// Statements that make the tables, by part; each must be repeatable (`IF NOT EXISTS`).
-const SCHEMA: &[&str] = &[images::SCHEMA];
+const SCHEMA: &[&str] = &[images::SCHEMA, records::SCHEMA];
 
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(30);

@@ -8,7 +8,7 @@
 use super::Cgroup;
 use super::layout::{membership, read_proc};
 use crate::error::{At, Error, Result};
-use crate::sys::fd::{close_all, open_path};
+use crate::sys::fd::open_path;
 use nix::fcntl::OFlag;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -21,12 +21,6 @@ pub struct Join {
     pub into: Option<OwnedFd>,
     /// The `tasks` file of each v1 hierarchy, for the new process to write `0` to.
     pub tasks: Vec<OwnedFd>,
-}
-
-impl Drop for Join {
-    fn drop(&mut self) {
-        close_all(std::mem::take(&mut self.tasks));
-    }
 }
 
 impl Cgroup {

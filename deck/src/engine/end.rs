@@ -1,0 +1,213 @@
+//! Ends: what is done when a container's process is gone, whoever sees it first. A shim's event,
+//! a look at a container whose shim was killed, and a reboot all come here.
+
+use super::lock::Lock;
+use super::record::{Container, Exec, Status};
+use super::start::{By, clear_run};
+use super::{Engine, host_state, restart, time};
+use crate::error::Result;
+use crate::store::records::{self, Table};
+use crate::supervise::{self, Task};
+use nix::mount::{MntFlags, umount2};
+use std::path::Path;
+
+/// The exit status of a container whose end nobody saw.
+const UNSEEN: i64 = 255;
+
+impl Engine {
+    /// A container as it truly is now: one that ended unseen is ended first.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub(super) fn settled(&self, id: &str, lock: &Lock) -> Result<Container> {
+        let container = self.container(id)?;
+        if !container.state.status.is_alive() || lives(&container) {
+            return Ok(container);
+        }
+        let (code, finished) = Self::last_words(&container);
+        self.ended(container, code, finished, lock)?;
+        self.container(id)
+    }
+
+    /// Ends whatever ended unseen: called before containers are listed or looked at.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub(super) fn settle(&self, container: Container) -> Result<Container> {
+        if !container.state.status.is_alive() || lives(&container) {
+            return Ok(container);
+        }
+        // Whoever holds the lock may be ending it right now.
+        let lock = match self.lock(&container.id) {
+            Err(error) if error.status == 404 => return Ok(container),
+            other => other?,
+        };
+        match self.settled(&container.id, &lock) {
+            // Removed by its own end.
+            Err(error) if error.status == 404 => {
+                let mut gone = container;
+                gone.state.status = Status::Removing;
+                Ok(gone)
+            }
+            other => other,
+        }
+    }
+
+    /// Exit status and time of an end, from the shim if it still lives.
+    fn last_words(container: &Container) -> (i64, i64) {
+        let shim = Path::new(&container.state.shim);
+        let same_boot = container.state.boot == host_state::boot_id();
+        let asked = if same_boot {
+            Task::connect(shim, &container.id).and_then(|mut task| task.wait("")).ok()
+        } else {
+            None
+        };
+        asked.map_or((UNSEEN, time::now()), |(code, at)| (code, at.max(container.state.started)))
+    }
+
+    /// Everything that follows an end: clean up, record, tell, restart or remove.
+    ///
+    /// # Errors
+    /// The records fail; the host refuses to clean up.
+    pub(super) fn ended(
+        &self,
+        mut container: Container,
+        code: i64,
+        finished: i64,
+        lock: &Lock,
+    ) -> Result<()> {
+        self.tear_down(&container);
+        container.state.status = Status::Exited;
+        container.state.ends += 1;
+        container.state.exit_code = code;
+        container.state.finished = finished;
+        clear_run(&mut container);
+        if let Some(health) = &mut container.health {
+            health.status = "unhealthy".into();
+        }
+        self.end_execs(&container)?;
+        let again = restart::after_end(&container);
+        if again.is_some() {
+            container.state.status = Status::Restarting;
+            container.restart_count += 1;
+        }
+        self.save(&container)?;
+        let code_text = code.to_string();
+        let span = (finished - container.state.started).max(0) / time::SECOND;
+        let more = [("exitCode", code_text.as_str()), ("execDuration", &span.to_string())];
+        self.emit_container(&container, "die", &more);
+        if let Some(delay) = again {
+            return restart::later(&self.config, &container, delay);
+        }
+        if container.host.auto_remove {
+            self.remove_locked(container, true, lock)?;
+        }
+        drop(self.networks.sweep());
+        Ok(())
+    }
+
+    /// An exec can't outlive its container.
+    fn end_execs(&self, container: &Container) -> Result<()> {
+        let execs: Vec<Exec> = records::all_named(&self.database(), Table::Execs, &container.id)?;
+        for mut exec in execs.into_iter().filter(|exec| exec.started && exec.exit_code.is_none()) {
+            exec.exit_code = Some(137);
+            self.save_exec(&exec)?;
+        }
+        Ok(())
+    }
+
+    /// Takes away everything one run had on the host. It is what a start, an end and a removal
+    /// rely on after any crash, so each step is tried whatever the others say, and nothing being
+    /// there is fine.
+    pub(super) fn tear_down(&self, container: &Container) {
+        let bundle = self.config.bundle_dir(&container.id);
+        if !container.state.shim.is_empty() {
+            let shim = Path::new(&container.state.shim);
+            let ended = Task::connect(shim, &container.id).and_then(|mut task| {
+                let deleted = match task.delete("") {
+                    // Still running: its start failed halfway, or its end was declared.
+                    Err(error) if error.status == 409 || error.status == 500 => {
+                        drop(task.kill("", 9));
+                        drop(task.wait(""));
+                        task.delete("").map(drop)
+                    }
+                    other => other.map(drop),
+                };
+                drop(task.shutdown());
+                deleted
+            });
+            if ended.is_err() && bundle.exists() {
+                drop(supervise::clean_up(&self.config, &container.id, &bundle));
+            }
+        } else if bundle.join("config.json").exists() {
+            // A start that was killed before the shim was recorded.
+            drop(supervise::clean_up(&self.config, &container.id, &bundle));
+        }
+        drop(self.networks.detach(&container.id));
+        drop(crate::net::netns::remove(&self.networks.netns_path(&container.id)));
+        let rootfs = bundle.join("rootfs");
+        // Once more than it was mounted does no harm.
+        while umount2(&rootfs, MntFlags::MNT_DETACH).is_ok() {}
+        // Never through a mount that could not be taken away.
+        if std::fs::remove_dir(&rootfs).is_ok() || !rootfs.exists() {
+            drop(std::fs::remove_dir_all(&bundle));
+        }
+    }
+
+    /// What a shim's exit event comes to.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub fn exited(&self, id: &str, exec: &str, pid: i32, code: i64, at: i64) -> Result<()> {
+        if exec != id && !exec.is_empty() {
+            return self.exec_exited(exec, code);
+        }
+        let lock = self.lock(id)?;
+        let container = self.container(id)?;
+        // An event of an earlier life, or of one whose end was seen already.
+        if !container.state.status.is_alive() || container.state.pid != pid {
+            return Ok(());
+        }
+        self.ended(container, code, at, &lock)
+    }
+
+    /// What a shim's out-of-memory event comes to.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub fn out_of_memory(&self, id: &str) -> Result<()> {
+        let _lock = self.lock(id)?;
+        let mut container = self.container(id)?;
+        container.state.oom_killed = true;
+        self.save(&container)?;
+        self.emit_container(&container, "oom", &[]);
+        Ok(())
+    }
+
+    /// Starts what a reboot, or the death of everything, ended and whose policy says so.
+    ///
+    /// # Errors
+    /// The records fail. A container that doesn't start says why in its own record.
+    pub fn boot(&self) -> Result<()> {
+        let alive = |id: &str| self.container(id).is_ok_and(|container| lives(&container));
+        drop(self.networks.reconcile(&alive));
+        for container in self.containers()? {
+            let was = container.state.status;
+            let Ok(lock) = self.lock(&container.id) else { continue };
+            let Ok(container) = self.settled(&container.id, &lock) else { continue };
+            let wanted = restart::after_boot(&container, was);
+            if wanted && !container.state.status.is_alive() {
+                drop(self.start_locked(container, By::Policy, &lock));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a container's process is still the one that was started.
+pub(super) fn lives(container: &Container) -> bool {
+    let state = &container.state;
+    state.pid > 0
+        && state.boot == host_state::boot_id()
+        && host_state::start_time(state.pid) == Some(state.pid_start)
+}

@@ -1,0 +1,135 @@
+//! Removing containers.
+
+use super::filter::Filters;
+use super::lock::Lock;
+use super::record::{Container, Status};
+use super::{Engine, time};
+use crate::error::{Error, Result};
+use crate::store::records::{self, Table};
+
+impl Engine {
+    /// Removes a container; with `volumes` the ones made for it alone go too.
+    ///
+    /// # Errors
+    /// 404; 409 when it runs and `force` isn't given.
+    pub fn remove(&self, reference: &str, force: bool, volumes: bool) -> Result<()> {
+        let found = self.find(reference)?;
+        let id = found.id;
+        let alive = |container: &Container| container.state.status.is_alive();
+        let lock = self.lock(&id)?;
+        let container = self.settled(&id, &lock)?;
+        if alive(&container) && !force {
+            let word = if container.state.status == Status::Paused { "paused" } else { "running" };
+            let advice = if word == "paused" { "unpause and stop" } else { "stop" };
+            return Err(Error::conflict(format!(
+                "cannot remove container \"{reference}\": container is {word}: {advice} the \
+                 container before removing or force remove"
+            )));
+        }
+        if alive(&container) {
+            drop(lock);
+            self.kill_for_removal(&id)?;
+            let lock = match self.lock(&id) {
+                // It removed itself.
+                Err(error) if error.status == 404 => return Ok(()),
+                other => other?,
+            };
+            return match self.settled(&id, &lock) {
+                Err(error) if error.status == 404 => Ok(()),
+                container => self.remove_locked(container?, volumes, &lock),
+            };
+        }
+        self.remove_locked(container, volumes, &lock)
+    }
+
+    /// Ends a container that is to go; its restart policy has nothing to say.
+    fn kill_for_removal(&self, id: &str) -> Result<()> {
+        match self.kill(id, "KILL") {
+            Err(error) if matches!(error.status, 404 | 409) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes a container that doesn't run. The record goes last: a removal that was killed
+    /// halfway can be done again.
+    pub(super) fn remove_locked(
+        &self,
+        mut container: Container,
+        volumes: bool,
+        _lock: &Lock,
+    ) -> Result<()> {
+        container.state.status = Status::Removing;
+        self.save(&container)?;
+        self.tear_down(&container);
+        let removed = self.remove_parts(&container, volumes);
+        if let Err(error) = removed {
+            container.state.status = Status::Dead;
+            container.state.error.clone_from(&error.message);
+            self.save(&container)?;
+            return Err(error);
+        }
+        for exec in records::all_named::<super::record::Exec>(
+            &self.database(),
+            Table::Execs,
+            &container.id,
+        )? {
+            records::delete(&self.database(), Table::Execs, &exec.id)?;
+        }
+        self.emit_container(&container, "destroy", &[]);
+        records::delete(&self.database(), Table::Containers, &container.id)?;
+        self.changes.mark();
+        Ok(())
+    }
+
+    /// Snapshot, directory, volumes.
+    fn remove_parts(&self, container: &Container, volumes: bool) -> Result<()> {
+        Self::wait_for(self.images.snapshots().remove(&container.id))?;
+        let directory = self.config.container_dir(&container.id);
+        match std::fs::remove_dir_all(&directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::internal(format!("remove {}: {error}", directory.display())));
+            }
+            _ => {}
+        }
+        if !volumes {
+            return Ok(());
+        }
+        let used = self.used_volumes()?;
+        for point in container.mounts.iter().filter(|point| point.anonymous) {
+            // Another one may have taken it over with --volumes-from.
+            if used.get(&point.name).is_none_or(|users| *users <= 1) {
+                self.delete_volume_files(&point.name)?;
+                self.emit_volume("destroy", &point.name, &[]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes stopped containers; answers their ids and the bytes freed.
+    ///
+    /// # Errors
+    /// 400 for filters that mean nothing.
+    pub fn prune(&self, filters: &Filters) -> Result<(Vec<String>, u64)> {
+        filters.allow(&["until", "label", "label!"])?;
+        let now = time::now();
+        let until = filters.one("until")?.map(|text| time::parse(text, now)).transpose()?.flatten();
+        let (mut ids, mut freed) = (Vec::new(), 0);
+        for container in self.containers()? {
+            let container = self.settle(container)?;
+            let stopped =
+                matches!(container.state.status, Status::Created | Status::Exited | Status::Dead);
+            if !stopped
+                || until.is_some_and(|until| container.created >= until)
+                || !filters.labels(&container.config.labels)
+            {
+                continue;
+            }
+            let size = Self::wait_for(self.images.snapshots().usage(&container.id));
+            if self.remove(&container.id, false, false).is_ok() {
+                freed += size.unwrap_or_default();
+                ids.push(container.id);
+            }
+        }
+        Ok((ids, freed))
+    }
+}
