@@ -191,14 +191,15 @@ pub fn add_layer(
     if !store.has_blob(&descriptor.digest) {
         blobs.insert(descriptor.digest, layer.path.clone());
     }
-    let top = chains.last().filter(|chain| locks.contains_key(*chain));
+    let top = chains.last().filter(|chain| locks.contains_key(*chain)).cloned();
     let image = NewImage {
         config,
         manifest: manifest.to_string().into_bytes(),
         media_type: OCI_MANIFEST.to_owned(),
         layers,
         blobs,
-        unpacked: top.map(|chain| (chain.clone(), unpacked)).into_iter().collect(),
+        unpacked: top.map(|chain| (chain, unpacked)).into_iter().collect(),
+        locks,
         tags,
         digests: Vec::new(),
         parent: parent_id,

@@ -118,7 +118,7 @@ impl Images {
         name: &str,
         force: bool,
         prune_parents: bool,
-        in_use: &dyn Fn(&Digest) -> Option<(String, bool)>,
+        in_use: &(dyn Fn(&Digest) -> Option<(String, bool)> + Sync),
     ) -> Result<Vec<Deleted>> {
         remove::remove(self, name, force, prune_parents, in_use).await
     }
@@ -132,7 +132,7 @@ impl Images {
         &self,
         all: bool,
         filter: &Filter,
-        in_use: &dyn Fn(&Digest) -> bool,
+        in_use: &(dyn Fn(&Digest) -> bool + Sync),
     ) -> Result<Pruned> {
         remove::prune(self, all, filter, in_use).await
     }

@@ -31,6 +31,8 @@ pub struct NewImage {
     pub blobs: BTreeMap<Digest, PathBuf>,
     /// Layers the store did not have, by chain id.
     pub unpacked: BTreeMap<Digest, Unpacked>,
+    /// The locks of those layers: held until the rows are written.
+    pub locks: BTreeMap<Digest, Lock>,
     /// Tagged names to give it.
     pub tags: Vec<Reference>,
     /// Repositories and the digests they know it by.
@@ -39,8 +41,7 @@ pub struct NewImage {
     pub parent: Option<Digest>,
 }
 
-/// Stores an image, and gives its id. The caller holds the store's lock and those of the unpacked
-/// layers.
+/// Stores an image, and gives its id. The caller holds the store's lock.
 ///
 /// # Errors
 /// The layers are not those of the configuration; the disk or the database fails.
@@ -107,6 +108,9 @@ fn settle_layers(
             below.insert(0, store.diff(chain));
             continue;
         };
+        if !image.locks.contains_key(chain) {
+            return Err(Error::internal(format!("layer {chain}: stored without its lock")));
+        }
         if unpacked.diff != *diff {
             return Err(Error::invalid(format!(
                 "layer {diff} of the image's configuration unpacks to {}",

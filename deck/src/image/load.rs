@@ -224,6 +224,7 @@ fn load_one(
         layers: archived.layers.into_iter().map(|(descriptor, _)| descriptor).collect(),
         blobs,
         unpacked,
+        locks,
         tags: archived.tags,
         digests: Vec::new(),
         parent: None,

@@ -10,6 +10,7 @@ pub mod config;
 mod copy;
 pub mod decompress;
 pub mod digest;
+mod fetch;
 mod images;
 mod import;
 mod ingest;
@@ -36,6 +37,7 @@ pub use images::Images;
 pub use platform::Platform;
 pub use progress::{Progress, Sink};
 pub use reference::Reference;
+pub use registry::credentials;
 pub use snapshot::{Change, ChangeKind, Mount, SnapshotOptions, Snapshots};
 pub use types::{
     Auth, Commit, Deleted, Filter, HistoryEntry, Image, Import, Pruned, SearchResult, Usage,

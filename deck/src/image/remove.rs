@@ -28,7 +28,7 @@ pub async fn remove(
     name: &str,
     force: bool,
     prune_parents: bool,
-    in_use: &dyn Fn(&Digest) -> Option<(String, bool)>,
+    in_use: &(dyn Fn(&Digest) -> Option<(String, bool)> + Sync),
 ) -> Result<Vec<Deleted>> {
     let deleted = {
         let mut db = all.store.db();
@@ -47,7 +47,7 @@ fn remove_rows(
     name: &str,
     force: bool,
     prune_parents: bool,
-    in_use: &dyn Fn(&Digest) -> Option<(String, bool)>,
+    in_use: &(dyn Fn(&Digest) -> Option<(String, bool)> + Sync),
 ) -> Result<Vec<Deleted>> {
     let id = query::resolve(db, name)?;
     let (tags, digests) = (images::tags(db, &id)?, images::digests(db, &id)?);
@@ -95,7 +95,7 @@ fn check_use(
     id: &Digest,
     _name: &str,
     force: bool,
-    in_use: &dyn Fn(&Digest) -> Option<(String, bool)>,
+    in_use: &(dyn Fn(&Digest) -> Option<(String, bool)> + Sync),
     verb: &str,
 ) -> Result<()> {
     match in_use(id) {
@@ -144,7 +144,7 @@ fn delete(
     db: &Connection,
     id: &Digest,
     prune_parents: bool,
-    in_use: &dyn Fn(&Digest) -> Option<(String, bool)>,
+    in_use: &(dyn Fn(&Digest) -> Option<(String, bool)> + Sync),
     deleted: &mut Vec<Deleted>,
 ) -> Result<()> {
     let mut next = Some(id.clone());
@@ -186,7 +186,7 @@ pub async fn prune(
     all: &Images,
     every: bool,
     filter: &Filter,
-    in_use: &dyn Fn(&Digest) -> bool,
+    in_use: &(dyn Fn(&Digest) -> bool + Sync),
 ) -> Result<Pruned> {
     let mut pruned = Pruned::default();
     {

@@ -35,13 +35,6 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Stores bytes, and gives their digest.
-    pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest> {
-        let digest = Digest::of(bytes);
-        self.put_blob_as(&digest, bytes)?;
-        Ok(digest)
-    }
-
     /// Stores bytes whose digest the caller has verified.
     pub fn put_blob_as(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
         if self.has_blob(digest) {
@@ -128,6 +121,11 @@ impl BlobWriter {
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
         Ok(())
+    }
+
+    /// The digest so far, put back to `empty`.
+    pub fn take_digest(&mut self, empty: Hasher) -> Digest {
+        std::mem::replace(&mut self.hasher, empty).finish()
     }
 
     /// The digest and the length. The caller syncs.

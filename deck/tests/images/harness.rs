@@ -1,0 +1,186 @@
+//! Stores in temporary directories, and registries on loopback.
+
+use deck::config::Config;
+use deck::image::{Images, Progress, Sink};
+use std::fs;
+use std::future::Future;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A store of its own.
+pub struct Home {
+    pub dir: TempDir,
+    pub config: Config,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("deck-images-").tempdir().unwrap();
+        let config = config_in(dir.path());
+        fs::create_dir_all(&config.config_root).unwrap();
+        Self { dir, config }
+    }
+
+    pub fn images(&self) -> Images {
+        Images::open(&self.config).unwrap()
+    }
+
+    /// Where the store's files are.
+    pub fn store(&self) -> PathBuf {
+        self.config.data_root.join("images")
+    }
+
+    pub fn registries(&self, text: &str) {
+        fs::write(self.config.config_root.join("registries.toml"), text).unwrap();
+    }
+}
+
+pub fn config_in(dir: &Path) -> Config {
+    Config {
+        data_root: dir.join("data"),
+        exec_root: dir.join("run"),
+        config_root: dir.join("etc"),
+        runtime: "/nonexistent/hull".into(),
+        shim: "/nonexistent/shim".into(),
+    }
+}
+
+/// Runs a future as deck does: on a current-thread runtime.
+pub fn block<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(future)
+}
+
+/// A sink that keeps what it is told.
+pub fn recorder() -> (Sink, Arc<Mutex<Vec<Progress>>>) {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let own = Arc::clone(&log);
+    (Arc::new(move |progress| own.lock().unwrap().push(progress)), log)
+}
+
+pub fn quiet() -> Sink {
+    Arc::new(|_| {})
+}
+
+/// Runs a program that must succeed, and gives what it printed.
+pub fn run(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {args:?}: {text}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Debian's docker-registry on loopback.
+pub struct Registry {
+    child: Child,
+    pub host: String,
+    pub dir: TempDir,
+}
+
+/// How a registry is guarded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    None,
+    /// user:secret.
+    Password,
+    /// A certificate for localhost.
+    Tls,
+}
+
+impl Registry {
+    pub fn start(guard: Guard) -> Self {
+        let dir = tempfile::Builder::new().prefix("deck-registry-").tempdir().unwrap();
+        let port = free_port();
+        let name = if guard == Guard::Tls { "localhost" } else { "127.0.0.1" };
+        let path = dir.path().display();
+        let mut text = format!(
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: \
+             {path}/data\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:{port}\n"
+        );
+        if guard == Guard::Tls {
+            certificate(dir.path());
+            text += &format!("  tls:\n    certificate: {path}/cert.pem\n    key: {path}/key.pem\n");
+        }
+        if guard == Guard::Password {
+            let line = run("htpasswd", &["-Bbn", "user", "secret"]);
+            fs::write(dir.path().join("htpasswd"), line).unwrap();
+            text += &format!("auth:\n  htpasswd:\n    realm: here\n    path: {path}/htpasswd\n");
+        }
+        let config = dir.path().join("config.yml");
+        fs::write(&config, text).unwrap();
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let registry = Self { child, host: format!("{name}:{port}"), dir };
+        wait_for(port);
+        registry
+    }
+
+    pub fn port(&self) -> u16 {
+        self.host.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// Lets the store trust its certificate.
+    pub fn trust(&self, home: &Home) {
+        let dir = home.config.config_root.join("certs.d").join(&self.host);
+        fs::create_dir_all(&dir).unwrap();
+        fs::copy(self.dir.path().join("cert.pem"), dir.join("ca.crt")).unwrap();
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn wait_for(port: u16) {
+    for _ in 0..600 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("nothing listens on port {port}");
+}
+
+fn certificate(dir: &Path) {
+    let path = |name: &str| dir.join(name).display().to_string();
+    run(
+        "openssl",
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+            &path("key.pem"),
+            "-out",
+            &path("cert.pem"),
+        ],
+    );
+}

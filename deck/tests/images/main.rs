@@ -1,0 +1,10 @@
+//! The image store against real registries and other tools. Needs root, and Debian's
+//! docker-registry, skopeo, umoci, apache2-utils (htpasswd) and openssl.
+
+mod archives;
+mod faults;
+mod fixture;
+mod harness;
+mod hostile;
+mod registries;
+mod snapshots;
