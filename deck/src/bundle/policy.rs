@@ -54,15 +54,15 @@ const fn on(arches: &'static [&'static str], calls: &'static str) -> Rule {
     Rule { calls, when: When::On(arches), arg: None, errno: None }
 }
 
-const fn equal(value: u64) -> Option<Arg> {
-    Some(Arg { index: 0, op: "SCMP_CMP_EQ", value })
+const fn equal(value: u64) -> Arg {
+    Arg { index: 0, op: "SCMP_CMP_EQ", value }
 }
 
 /// The flags of clone(2) that make namespaces: NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID,
 /// NEWNET.
 const NEW_NAMESPACES: u64 = 0x7e02_0000;
-const fn no_namespaces(index: u32) -> Option<Arg> {
-    Some(Arg { index, op: "SCMP_CMP_MASKED_EQ", value: NEW_NAMESPACES })
+const fn no_namespaces(index: u32) -> Arg {
+    Arg { index, op: "SCMP_CMP_MASKED_EQ", value: NEW_NAMESPACES }
 }
 
 /// Address families below AF_ALG, and above AF_VSOCK: neither of those two is namespaced.
@@ -75,14 +75,14 @@ pub const RULES: &[Rule] = &[
     // Since Linux 4.8 ptrace can't get around the filter.
     always("process_vm_readv process_vm_writev ptrace", None),
     always("socket", BELOW_ALG),
-    always("socket", equal(39)),
+    always("socket", Some(equal(39))),
     always("socket", ABOVE_VSOCK),
     // Linux, Linux32, and both without the readable mappings of old programs; the last one asks.
-    always("personality", equal(0x0)),
-    always("personality", equal(0x8)),
-    always("personality", equal(0x2_0000)),
-    always("personality", equal(0x2_0008)),
-    always("personality", equal(0xffff_ffff)),
+    always("personality", Some(equal(0x0))),
+    always("personality", Some(equal(0x8))),
+    always("personality", Some(equal(0x2_0000))),
+    always("personality", Some(equal(0x2_0008))),
+    always("personality", Some(equal(0xffff_ffff))),
     on(&["ppc64le"], "sync_file_range2 swapcontext"),
     on(
         &["arm", "arm64"],
@@ -103,14 +103,14 @@ pub const RULES: &[Rule] = &[
     Rule {
         calls: "clone",
         when: When::WithoutOn("CAP_SYS_ADMIN", false),
-        arg: no_namespaces(0),
+        arg: Some(no_namespaces(0)),
         errno: None,
     },
     // s390 takes the flags second (clone(2)).
     Rule {
         calls: "clone",
         when: When::WithoutOn("CAP_SYS_ADMIN", true),
-        arg: no_namespaces(1),
+        arg: Some(no_namespaces(1)),
         errno: None,
     },
     // Its flags lie in memory a filter can't see; ENOSYS makes libc fall back to clone.

@@ -1,4 +1,5 @@
 //! The image configuration (image-spec config.md, with Docker's additions).
+#![expect(clippy::zero_sized_map_values, reason = "Docker's sets are objects of `{}`")]
 
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;

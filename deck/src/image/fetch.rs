@@ -175,9 +175,10 @@ fn consume(
     resumed: u64,
     sink: &Sink,
 ) -> Result<Outcome> {
-    let unpacked = match wanted {
-        true => unpack(store, Box::new(PipeReader(Arc::clone(pipe)))).map(Some),
-        false => Ok(None),
+    let unpacked = if wanted {
+        unpack(store, Box::new(PipeReader(Arc::clone(pipe)))).map(Some)
+    } else {
+        Ok(None)
     };
     // The rest: all of it without a layer to unpack, after the archive's end, or after an error,
     // to know whether the content is to blame.

@@ -217,7 +217,7 @@ impl Images {
     /// The database fails.
     pub fn usage(&self) -> Result<Usage> {
         let mut usage = query::usage(&self.store.db())?;
-        usage.path = self.store.root().to_owned();
+        self.store.root().clone_into(&mut usage.path);
         Ok(usage)
     }
 }

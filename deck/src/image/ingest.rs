@@ -11,6 +11,7 @@ use crate::image::store::lock::Lock;
 use crate::image::store::{Store, files};
 use crate::image::{Digest, ImageConfig, Reference, config};
 use crate::store::images::{self, ImageRow, LayerRow};
+use crate::store::write;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
@@ -80,7 +81,7 @@ pub fn store(store: &Store, image: &NewImage) -> Result<Digest> {
         parent: image.parent.clone(),
     };
     let mut db = store.db();
-    let transaction = db.transaction()?;
+    let transaction = write(&mut db)?;
     rows.iter().try_for_each(|row| images::add_layer(&transaction, row))?;
     images::put_image(&transaction, &row, &chains, &blobs)?;
     for tag in &image.tags {

@@ -86,12 +86,13 @@ impl Progress {
 
 /// `[=====>      ]  512B/1.5kB`: what older clients print as it is.
 fn bar(current: u64, total: u64) -> String {
-    const WIDTH: u64 = 50;
+    const WIDTH: u128 = 50;
     if total == 0 {
         return bytes(current);
     }
-    let done = (current.min(total) * WIDTH / total) as usize;
-    let width = WIDTH as usize;
+    // At most WIDTH.
+    let done = usize::try_from(u128::from(current.min(total)) * WIDTH / u128::from(total));
+    let (done, width) = (done.unwrap_or(0), 50);
     let arrow = if done < width { ">" } else { "" };
     let bar = format!("{}{arrow}", "=".repeat(done));
     if current > total {

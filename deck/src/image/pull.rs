@@ -12,6 +12,7 @@ use crate::image::store::Store;
 use crate::image::types::{Auth, Image};
 use crate::image::{Digest, ImageConfig, Images, Platform, Reference, query};
 use crate::store::images;
+use crate::store::write;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -103,7 +104,7 @@ fn known(store: &Store, id: &Digest, manifest: &Digest, names: &Names) -> Result
         // The same image in another wrapping: its blobs are others.
         return Ok(false);
     }
-    let transaction = db.transaction()?;
+    let transaction = write(&mut db)?;
     images::set_digest(&transaction, &names.reference.name(), names.top, id)?;
     if names.reference.tag.is_some() && names.reference.digest.is_none() {
         images::set_tag(&transaction, &names.reference.to_string(), id, now())?;

@@ -5,6 +5,7 @@ use crate::image::layers::blocking;
 use crate::image::types::{Deleted, Filter, Pruned};
 use crate::image::{Digest, Images, Reference, config, query};
 use crate::store::images;
+use crate::store::write;
 use rusqlite::Connection;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub async fn remove(
 ) -> Result<Vec<Deleted>> {
     let deleted = {
         let mut db = all.store.db();
-        let transaction = db.transaction()?;
+        let transaction = write(&mut db)?;
         let deleted = remove_rows(&transaction, name, force, prune_parents, in_use)?;
         transaction.commit()?;
         deleted
@@ -191,7 +192,7 @@ pub async fn prune(
     let mut pruned = Pruned::default();
     {
         let mut db = all.store.db();
-        let transaction = db.transaction()?;
+        let transaction = write(&mut db)?;
         let before = query::usage(&transaction)?.layers;
         let dangling = if every { filter.dangling } else { Some(true) };
         let filter = Filter { dangling, ..filter.clone() };

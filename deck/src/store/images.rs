@@ -158,10 +158,10 @@ pub fn layer(db: &Connection, chain: &Digest) -> Result<Option<LayerRow>> {
 pub fn chain(db: &Connection, top: &Digest) -> Result<Vec<LayerRow>> {
     let mut layers: Vec<LayerRow> = Vec::new();
     let mut next = Some(top.clone());
-    while let Some(id) = next {
+    while let Some(id) = next.take() {
         let row = layer(db, &id)?
             .ok_or_else(|| Error::internal(format!("layer {id} is missing in the store")))?;
-        next = row.parent.clone();
+        next.clone_from(&row.parent);
         layers.push(row);
     }
     Ok(layers)

@@ -8,7 +8,7 @@ pub mod records;
 
 use crate::config::Config;
 use crate::error::{At, Result};
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::time::Duration;
 
 /// Statements that make the tables, by part; each must be repeatable (`IF NOT EXISTS`).
@@ -27,11 +27,41 @@ pub fn open(config: &Config) -> Result<Connection> {
     let path = config.data_root.join("deck.db");
     let connection = Connection::open(&path).at(|| format!("open {}", path.display()))?;
     connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    set_wal(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     for statements in SCHEMA {
         connection.execute_batch(statements)?;
     }
     Ok(connection)
+}
+
+/// Turns on the write-ahead log. Only the first process has to; the change itself does not wait for
+/// others by the busy timeout.
+fn set_wal(connection: &Connection) -> Result<()> {
+    let start = std::time::Instant::now();
+    loop {
+        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        if mode == "wal" {
+            return Ok(());
+        }
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && start.elapsed() < BUSY => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => result?,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let busy = [rusqlite::ErrorCode::DatabaseBusy, rusqlite::ErrorCode::DatabaseLocked];
+    error.sqlite_error_code().is_some_and(|code| busy.contains(&code))
+}
+
+/// A transaction that will write. It takes the writer's place at once, waiting its turn: one that
+/// reads first and then finds another writer before it fails without waiting
+/// (SQLITE_BUSY_SNAPSHOT).
+pub fn write(connection: &mut Connection) -> Result<Transaction<'_>> {
+    Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
 }

@@ -103,12 +103,17 @@ impl Registry {
         );
         if guard == Guard::Tls {
             certificate(dir.path());
-            text += &format!("  tls:\n    certificate: {path}/cert.pem\n    key: {path}/key.pem\n");
+            let files = ["cert", "key"].map(|name| format!("{path}/{name}.pem"));
+            text += "  tls:\n    certificate: ";
+            text += &files.join("\n    key: ");
+            text += "\n";
         }
         if guard == Guard::Password {
             let line = run("htpasswd", &["-Bbn", "user", "secret"]);
             fs::write(dir.path().join("htpasswd"), line).unwrap();
-            text += &format!("auth:\n  htpasswd:\n    realm: here\n    path: {path}/htpasswd\n");
+            text += "auth:\n  htpasswd:\n    realm: here\n    path: ";
+            text += &dir.path().join("htpasswd").display().to_string();
+            text += "\n";
         }
         let config = dir.path().join("config.yml");
         fs::write(&config, text).unwrap();

@@ -119,8 +119,8 @@ fn passwords_open_a_guarded_registry() {
     push(Some(&auth("secret"))).unwrap();
     assert_eq!(block(images.login(&auth("wrong"))).unwrap_err().status, 401);
     assert_eq!(block(images.login(&auth("secret"))).unwrap().0, "Login Succeeded");
-    let other = Home::new().images();
-    block(other.pull(&target, None, Some(&auth("secret")), &quiet())).unwrap();
+    let other = Home::new();
+    block(other.images().pull(&target, None, Some(&auth("secret")), &quiet())).unwrap();
 }
 
 #[test]
@@ -179,7 +179,7 @@ impl Cutter {
                 let server = TcpStream::connect(("127.0.0.1", target)).unwrap();
                 let (left, counter) = (Arc::clone(&left), Arc::clone(&counter));
                 std::thread::spawn(move || {
-                    relay(&client.unwrap(), &server, &left, after, &counter)
+                    relay(&client.unwrap(), &server, &left, after, &counter);
                 });
             }
         });

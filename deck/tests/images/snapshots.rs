@@ -102,7 +102,7 @@ fn changes_are_told_and_committed() {
     assert_eq!(new.config.rootfs.diff_ids.len(), 3);
     let copy = home.dir.path().join("copy");
     block(images.unpack(&new, &copy)).unwrap();
-    assert!(!copy.join("link").symlink_metadata().is_ok() && !copy.join("opaque/new").exists());
+    assert!(copy.join("link").symlink_metadata().is_err() && !copy.join("opaque/new").exists());
     assert_eq!(fs::read(copy.join("added")).unwrap(), b"12345");
     let conflict = block(images.remove(image.id.as_str(), true, true, &|_| None)).unwrap_err();
     assert_eq!(conflict.status, 409);

@@ -50,10 +50,13 @@ pub fn read<R: Read>(
     gids: &[IdRange],
 ) -> Result<Meta> {
     let header = entry.header();
-    let (uid, gid) = (header.uid().map_err(malformed)?, header.gid().map_err(malformed)?);
+    let old = header.as_old();
+    let uid = numeric(&old.uid, header.uid())?;
+    let gid = numeric(&old.gid, header.gid())?;
+    let mtime = numeric(&old.mtime, header.mtime())?;
     let mut meta = Meta {
-        mode: header.mode().map_err(malformed)? & 0o7777,
-        mtime: (i64::try_from(header.mtime().map_err(malformed)?).unwrap_or(0), 0),
+        mode: numeric(&old.mode, header.mode())? & 0o7777,
+        mtime: (i64::try_from(mtime).unwrap_or(0), 0),
         ..Meta::default()
     };
     let (mut sparse, mut major, mut minor) = (PaxSparse::default(), None, None);
@@ -87,6 +90,15 @@ pub fn read<R: Read>(
     meta.uid = map(uid, uids)?;
     meta.gid = map(gid, gids)?;
     Ok(meta)
+}
+
+/// A number of a header; an empty field is 0, as other readers take it.
+fn numeric<T: Default>(field: &[u8], value: std::io::Result<T>) -> Result<T> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        // A pax record, if there is one, made the value readable.
+        return Ok(value.unwrap_or_default());
+    }
+    value.map_err(malformed)
 }
 
 /// Takes an attribute, save overlay's own: an image has no say in how layers are stacked.

@@ -87,6 +87,7 @@ pub fn apply(root: &Root, reader: &mut dyn Read, options: &Options) -> Result<Ap
 }
 
 /// An archive that can't be read is the giver's fault, not the host's.
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn malformed(error: std::io::Error) -> Error {
     if let Some(own) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         return Error::new(own.status, own.message.clone());

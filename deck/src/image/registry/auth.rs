@@ -26,6 +26,7 @@ enum Challenge {
 }
 
 /// A token service's answer.
+#[expect(clippy::struct_field_names, reason = "names of the protocol")]
 #[derive(Debug, Deserialize)]
 struct Token {
     token: Option<String>,
@@ -83,7 +84,7 @@ impl Authenticator {
     }
 
     /// Whether an authority is of the endpoint's own host.
-    pub fn owns(&self, endpoint: &Endpoint, authority: Option<&str>) -> bool {
+    pub fn owns(endpoint: &Endpoint, authority: Option<&str>) -> bool {
         authority.is_some_and(|other| host_name(other) == host_name(&endpoint.host))
     }
 
@@ -136,7 +137,7 @@ impl Authenticator {
         let host = host.filter(|host| !host.contains('@')).ok_or_else(|| {
             Error::internal(format!("{}: token realm {realm:?} has no host", endpoint.host))
         })?;
-        self.check_realm(endpoint, &uri, &host, asked)?;
+        check_realm(endpoint, &uri, &host, asked)?;
         let credentials = self.own(endpoint);
         if credentials.is_some() && !self.trusts(endpoint, &host) {
             return Err(Error::new(
@@ -154,7 +155,7 @@ impl Authenticator {
             Some(auth) if !auth.identity_token.is_empty() => {
                 exchange(http, &target, &uri, service, scope, auth).await?
             }
-            _ => self.fetch(http, &target, &uri, service, scope, credentials).await?,
+            _ => fetch(http, &target, &uri, service, scope, credentials).await?,
         };
         if let Some(refresh) = token.refresh_token {
             *lock(&self.identity) = refresh;
@@ -163,24 +164,6 @@ impl Authenticator {
         let token = token
             .ok_or_else(|| Error::new(401, format!("{}: token service gives none", target.host)))?;
         Ok(format!("Bearer {token}"))
-    }
-
-    /// A realm is https, or plain on loopback for a registry that is there too: never a file, a
-    /// socket, or an address inside that only we can reach.
-    fn check_realm(&self, endpoint: &Endpoint, uri: &Uri, host: &str, asked: &Uri) -> Result<()> {
-        let local = is_loopback(&endpoint.host);
-        let allowed = match uri.scheme_str() {
-            Some("https") => local || !is_loopback(host),
-            Some("http") => {
-                local && is_loopback(host)
-                    || endpoint.plain && host_name(host) == host_name(&endpoint.host)
-            }
-            _ => false,
-        };
-        if allowed {
-            return Ok(());
-        }
-        Err(Error::internal(format!("{asked}: token realm {uri} is not asked")))
     }
 
     /// Whether a realm's host may see the password: the registry's own, a domain above it, or one
@@ -195,34 +178,51 @@ impl Authenticator {
             || is_loopback(own) && is_loopback(other)
             || self.realms.iter().any(|trusted| trusted == other || trusted == realm)
     }
+}
 
-    async fn fetch(
-        &self,
-        http: &Http,
-        target: &Endpoint,
-        uri: &Uri,
-        service: &str,
-        scope: &str,
-        credentials: Option<&Auth>,
-    ) -> Result<Token> {
-        let mut query = vec![format!("service={}", encode(service))];
-        if !scope.is_empty() {
-            query.extend(scope.split(' ').map(|scope| format!("scope={}", encode(scope))));
+/// A realm is https, or plain on loopback for a registry that is there too: never a file, a
+/// socket, or an address inside that only we can reach.
+fn check_realm(endpoint: &Endpoint, uri: &Uri, host: &str, asked: &Uri) -> Result<()> {
+    let local = is_loopback(&endpoint.host);
+    let allowed = match uri.scheme_str() {
+        Some("https") => local || !is_loopback(host),
+        Some("http") => {
+            local && is_loopback(host)
+                || endpoint.plain && host_name(host) == host_name(&endpoint.host)
         }
-        if let Some(credentials) = credentials {
-            query.push(format!("account={}", encode(&credentials.username)));
-            query.push("client_id=deck&offline_token=true".to_owned());
-        }
-        let separator = if uri.query().is_some() { '&' } else { '?' };
-        let full: Uri = format!("{uri}{separator}{}", query.join("&"))
-            .parse()
-            .map_err(|_| Error::internal(format!("token realm {uri}: no place to ask")))?;
-        let authorization = credentials.map(basic);
-        let answer = http
-            .send(target, Method::GET, &full, &[], authorization.as_deref(), Body::Empty)
-            .await?;
-        read(answer).await
+        _ => false,
+    };
+    if allowed {
+        return Ok(());
     }
+    Err(Error::internal(format!("{asked}: token realm {uri} is not asked")))
+}
+
+/// Asks a token service, as the user if there are credentials.
+async fn fetch(
+    http: &Http,
+    target: &Endpoint,
+    uri: &Uri,
+    service: &str,
+    scope: &str,
+    credentials: Option<&Auth>,
+) -> Result<Token> {
+    let mut query = vec![format!("service={}", encode(service))];
+    if !scope.is_empty() {
+        query.extend(scope.split(' ').map(|scope| format!("scope={}", encode(scope))));
+    }
+    if let Some(credentials) = credentials {
+        query.push(format!("account={}", encode(&credentials.username)));
+        query.push("client_id=deck&offline_token=true".to_owned());
+    }
+    let separator = if uri.query().is_some() { '&' } else { '?' };
+    let full: Uri = format!("{uri}{separator}{}", query.join("&"))
+        .parse()
+        .map_err(|_| Error::internal(format!("token realm {uri}: no place to ask")))?;
+    let authorization = credentials.map(basic);
+    let answer =
+        http.send(target, Method::GET, &full, &[], authorization.as_deref(), Body::Empty).await?;
+    read(answer).await
 }
 
 /// Trades a refresh token for an access token (OAuth2, RFC 6749 section 6).
@@ -346,11 +346,10 @@ mod tests {
 
     #[test]
     fn realms_inside_are_not_asked() {
-        let own = authenticator("r.example", &[]);
         let check = |endpoint: &Endpoint, realm: &str| {
             let uri: Uri = realm.parse().unwrap();
             let host = uri.authority().unwrap().as_str().to_owned();
-            own.check_realm(endpoint, &uri, &host, &"https://r.example/".parse().unwrap())
+            check_realm(endpoint, &uri, &host, &"https://r.example/".parse().unwrap())
         };
         let far = endpoint("r.example");
         assert!(check(&far, "https://a.example/token").is_ok());

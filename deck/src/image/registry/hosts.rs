@@ -58,10 +58,10 @@ impl Hosts {
     }
 
     /// The registry's own endpoint.
-    pub fn endpoint(&self, registry: &str) -> Result<Endpoint> {
+    pub fn endpoint(&self, registry: &str) -> Endpoint {
         let host = if registry == DEFAULT_REGISTRY { "registry-1.docker.io" } else { registry };
         let plain = self.registry.get(registry).is_some_and(|settings| settings.plain_http);
-        Ok(endpoint(host, plain))
+        endpoint(host, plain)
     }
 
     /// Mirrors of a registry, in order.
@@ -128,13 +128,13 @@ mod tests {
              [registry.\"docker.io\"]\nmirrors = [\"https://m.example\", \"http://a.example\"]\n",
         )
         .unwrap();
-        assert!(hosts.endpoint("a.example").unwrap().plain);
-        let other = hosts.endpoint("b.example").unwrap();
+        assert!(hosts.endpoint("a.example").plain);
+        let other = hosts.endpoint("b.example");
         assert!(!other.plain && !other.either);
-        assert!(hosts.endpoint("127.0.0.1:5000").unwrap().either);
-        assert!(hosts.endpoint("[::1]:5000").unwrap().either);
-        assert!(!hosts.endpoint("127.0.0.1.example").unwrap().either);
-        assert_eq!(hosts.endpoint("docker.io").unwrap().host, "registry-1.docker.io");
+        assert!(hosts.endpoint("127.0.0.1:5000").either);
+        assert!(hosts.endpoint("[::1]:5000").either);
+        assert!(!hosts.endpoint("127.0.0.1.example").either);
+        assert_eq!(hosts.endpoint("docker.io").host, "registry-1.docker.io");
         assert_eq!(hosts.mirrors("docker.io").unwrap().len(), 2);
         let bad = "[registry.\"x\"]\nmirrors = [\"http://b.example\"]\n";
         assert!(Hosts::parse(bad).unwrap().mirrors("x").is_err());

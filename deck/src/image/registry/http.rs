@@ -185,8 +185,7 @@ impl Answer {
         let text = self.bytes(MAX_ERROR).await.unwrap_or_default();
         let message = words(&text).unwrap_or_else(|| status.to_string());
         let code = match status.as_u16() {
-            code @ (401 | 403 | 404 | 416 | 429) => code,
-            code @ 500..=599 => code,
+            code @ (401 | 403 | 404 | 416 | 429 | 500..=599) => code,
             _ => 500,
         };
         let host = uri.host().unwrap_or_default();

@@ -69,7 +69,7 @@ impl Repository {
     ) -> Result<Self> {
         let hosts = Hosts::read(config)?;
         let registry = &reference.registry;
-        let own = hosts.endpoint(registry)?;
+        let own = hosts.endpoint(registry);
         let mut endpoints = Vec::new();
         if scope == Scope::Pull {
             endpoints.extend(hosts.mirrors(registry)?);
@@ -212,7 +212,7 @@ fn verify(target: &str, bytes: Vec<u8>, media_type: Option<String>) -> Result<Fe
 pub async fn login(config: &Config, auth: &Auth) -> Result<(String, String)> {
     let registry = credentials::registry_of(&auth.server_address);
     let hosts = Hosts::read(config)?;
-    let endpoint = hosts.endpoint(&registry)?;
+    let endpoint = hosts.endpoint(&registry);
     let http = Http::new(config);
     let realms = hosts.realms(&registry);
     let authenticator = Authenticator::new(&registry, Some(auth.clone()), String::new(), realms);

@@ -16,6 +16,9 @@ const MAX: u64 = 8 << 20;
 /// Most answers asked for: Docker's bound.
 const MAX_LIMIT: u32 = 100;
 
+/// Pages of a catalog read, of a thousand names each.
+const MAX_PAGES: usize = 50;
+
 #[derive(Debug, Deserialize)]
 struct Answers {
     #[serde(default)]
@@ -58,8 +61,7 @@ pub async fn search(
 }
 
 async fn hub(config: &Config, term: &str, limit: u32) -> Result<Vec<SearchResult>> {
-    let mut endpoint = Hosts::read(config)?.endpoint("index.docker.io")?;
-    endpoint.host = "index.docker.io".to_owned();
+    let endpoint = Hosts::read(config)?.endpoint("index.docker.io");
     let uri = endpoint.uri(&format!("/v1/search?q={}&n={limit}", encode(term)))?;
     let http = Http::new(config);
     let answer = http.send(&endpoint, Method::GET, &uri, &[], None, Body::Empty).await?;
@@ -104,12 +106,22 @@ async fn catalog(
     if answer.status() == StatusCode::OK {
         return parse(&answer.bytes(MAX).await?, limit);
     }
-    let uri = endpoint.uri("/v2/_catalog?n=10000")?;
-    let answer = repository.call(endpoint, Method::GET, &uri, &[], Body::Empty).await?;
-    let bytes = answer.expect(StatusCode::OK).await?.bytes(MAX).await?;
-    let catalog: Catalog = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::internal(format!("{registry}: catalog: {error}")))?;
-    let found = catalog.repositories.into_iter().filter(|name| name.contains(term));
+    let mut found = Vec::new();
+    let mut last = String::new();
+    for _ in 0..MAX_PAGES {
+        let uri = endpoint.uri(&format!("/v2/_catalog?n=1000&last={}", encode(&last)))?;
+        let answer = repository.call(endpoint, Method::GET, &uri, &[], Body::Empty).await?;
+        let answer = answer.expect(StatusCode::OK).await?;
+        let more = answer.header("link").is_some();
+        let catalog: Catalog = serde_json::from_slice(&answer.bytes(MAX).await?)
+            .map_err(|error| Error::internal(format!("{registry}: catalog: {error}")))?;
+        let Some(end) = catalog.repositories.last() else { break };
+        end.clone_into(&mut last);
+        found.extend(catalog.repositories.into_iter().filter(|name| name.contains(term)));
+        if !more || found.len() >= limit as usize {
+            break;
+        }
+    }
     let result = |name| SearchResult {
         name: format!("{registry}/{name}"),
         description: String::new(),
@@ -117,5 +129,5 @@ async fn catalog(
         is_official: false,
         is_automated: false,
     };
-    Ok(found.take(limit as usize).map(result).map(clean).collect())
+    Ok(found.into_iter().take(limit as usize).map(result).map(clean).collect())
 }

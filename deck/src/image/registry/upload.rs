@@ -1,5 +1,6 @@
 //! Pushing: blobs and manifests (distribution-spec, push).
 
+use super::auth::Authenticator;
 use super::http::{Backoff, Body, encode, resolve};
 use super::{Endpoint, Repository};
 use crate::error::{At, Error, Result};
@@ -98,7 +99,7 @@ impl Repository {
         let full: Uri = full.parse().map_err(|_| Error::internal(format!("upload to {target}")))?;
         // Another host takes the blob, but not the password.
         let other = full.authority().map(hyper::http::uri::Authority::as_str);
-        if other != Some(endpoint.host.as_str()) && !self.auth.owns(endpoint, other) {
+        if other != Some(endpoint.host.as_str()) && !Authenticator::owns(endpoint, other) {
             return Err(Error::internal(format!("{}: upload goes to {target}", endpoint.host)));
         }
         let body = stream(blob.size, file, sent);

@@ -4,6 +4,7 @@ use super::{Store, files};
 use crate::error::{At, Result};
 use crate::image::Digest;
 use crate::store::images;
+use crate::store::write;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -17,7 +18,7 @@ impl Store {
         let Some(_alone) = self.alone()? else { return Ok(0) };
         let live = {
             let mut db = self.db();
-            let transaction = db.transaction()?;
+            let transaction = write(&mut db)?;
             let live = images::collect(&transaction)?;
             transaction.commit()?;
             live

@@ -1,0 +1,9 @@
+# Images: the store against real registries and other tools.
+
+.PHONY: deck-images
+deck-images: deps ## The image store against registries, skopeo and umoci (needs root)
+	$(CARGO) test --locked -p deck --test images -- --test-threads 3
+
+.PHONY: deck-images-kill
+deck-images-kill: deps ## Kill pull, load and rmi at 150 moments each
+	DECK_KILL_ROUNDS=150 $(CARGO) test --locked -p deck --test images -- faults
