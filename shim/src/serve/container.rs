@@ -68,6 +68,17 @@ impl Process {
     }
 }
 
+/// What becomes of processes that outlive init.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Init runs, or nothing has been done about them.
+    Alive,
+    /// An engine is ending them.
+    Ending,
+    /// They have been ended.
+    Ended,
+}
+
 /// What a container is to be restored from.
 #[derive(Debug, Clone)]
 pub struct Restore {
@@ -98,8 +109,8 @@ pub struct Container {
     pub hidden: bool,
     /// Its init shares a pid namespace: the kernel does not end the others with it.
     pub shared_pids: bool,
-    /// All were told to end after init had.
-    pub ended_all: bool,
+    /// What becomes of the others when init has ended.
+    pub rest: Rest,
     /// It starts from a checkpoint.
     pub restore: Option<Restore>,
     /// The container's processes may not use files of the host's.

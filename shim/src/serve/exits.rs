@@ -1,6 +1,6 @@
 //! Ends of children: none is lost, and they are told in order.
 
-use super::container::Exit;
+use super::container::{Exit, Rest};
 use super::jobs::{Order, Step};
 use super::{Reply, Server};
 use crate::proto::events::TaskExit;
@@ -135,31 +135,34 @@ impl Server {
         if container.init.reaped.is_none() || container.init.starting {
             return;
         }
+        if container.shared_pids && container.rest != Rest::Ended {
+            return self.end_rest(id);
+        }
         if container.execs.values().any(|exec| exec.starting || exec.is_alive()) {
-            self.end_all(id);
             return;
         }
         if container.frozen.take().is_some() {
             self.thaw(id);
         }
-        if self.containers.get(id).is_some_and(|container| container.shared_pids) {
-            self.end_all(id);
-        }
         self.tell_exit(id, "");
     }
 
     /// Ends what outlived init. With a pid namespace of its own the kernel has done so already.
-    fn end_all(&mut self, id: &str) {
+    fn end_rest(&mut self, id: &str) {
         let Some(container) = self.containers.get_mut(id) else { return };
-        if container.ended_all || !container.shared_pids {
+        if container.rest == Rest::Ending {
             return;
         }
-        container.ended_all = true;
+        container.rest = Rest::Ending;
         let order = Order::new(id, "", Step::EndAll, None);
         let name = id.to_owned();
         let run = self.run_engine(order, |engine, log| engine.kill(log, true, &name, 9));
         if let Err(error) = run {
             self.log.warn(&error.to_string());
+            if let Some(container) = self.containers.get_mut(id) {
+                container.rest = Rest::Ended;
+            }
+            self.settle(id);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Engines at work: each is a child with a log of its own, and a step that follows its end.
 
+use super::container::Rest;
 use super::{Reply, Server};
 use crate::delete::read_pid;
 use crate::engine::{Engine, last_error};
@@ -138,7 +139,7 @@ impl Server {
         }
         // An engine that goes on when this shim is dead would race with the clean-up.
         sys::die_with_parent(&mut command);
-        let child = command.spawn().at(|| format!("run {}", container.engine.program))?;
+        let child = command.spawn().at(|| format!("run {:?}", container.engine.program))?;
         if let Some(process) = container.process_mut(order.exec_id)
             && order.step.occupies()
         {
@@ -189,6 +190,11 @@ impl Server {
             Step::EndAll | Step::Thaw => {
                 if let Err(error) = outcome {
                     self.log.debug(&error.to_string());
+                }
+                if let Some(container) = self.containers.get_mut(&job.id)
+                    && job.step == Step::EndAll
+                {
+                    container.rest = Rest::Ended;
                 }
             }
         }
