@@ -7,9 +7,11 @@ mod hooks;
 mod lifecycle;
 mod limits;
 mod linux;
+mod listener;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod process;
 mod seccomp;
 mod state;
@@ -33,7 +35,9 @@ pub fn all() -> Vec<Case> {
         devices::cases,
         cgroups::cases,
         seccomp::cases,
+        listener::cases,
         linux::cases,
+        net_devices::cases,
         features::cases,
     ];
     for chapter in chapters {

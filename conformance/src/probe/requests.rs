@@ -52,6 +52,7 @@ fn act(verb: &str, argument: &str) -> std::io::Result<Value> {
         "umount" => Ok(nix::mount::umount(argument).map(|()| done)?),
         "remount" => remount(argument).map(|()| done),
         "fill" => fill(argument),
+        "interface" => interface(argument),
         _ => Err(std::io::Error::other(format!("unknown request {verb}"))),
     }
 }
@@ -142,6 +143,13 @@ fn remount(path: &str) -> std::io::Result<()> {
     use nix::mount::{MsFlags, mount};
     let none: Option<&str> = None;
     Ok(mount(none, path, none, MsFlags::MS_REMOUNT | MsFlags::MS_BIND, none)?)
+}
+
+/// Whether an interface is up, and its address.
+fn interface(name: &str) -> std::io::Result<Value> {
+    let (flags, address) = sys::interface_state(name)?;
+    let up = libc::c_int::from(flags) & libc::IFF_UP != 0;
+    Ok(json!({"up": up, "address": address.map(|address| address.to_string())}))
 }
 
 /// `MEBIBYTES`: touches that much memory; gives what was touched.
