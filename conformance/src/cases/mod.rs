@@ -13,6 +13,8 @@ mod mounts;
 mod namespaces;
 mod net_devices;
 mod process;
+mod robustness;
+mod rootless;
 mod seccomp;
 mod state;
 
@@ -39,6 +41,8 @@ pub fn all() -> Vec<Case> {
         linux::cases,
         net_devices::cases,
         features::cases,
+        rootless::cases,
+        robustness::cases,
     ];
     for chapter in chapters {
         all.extend(chapter());
