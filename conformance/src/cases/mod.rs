@@ -1,6 +1,7 @@
 //! All cases, a file a chapter.
 
 mod cgroups;
+mod compat;
 mod devices;
 mod features;
 mod hooks;
@@ -16,6 +17,7 @@ mod process;
 mod robustness;
 mod rootless;
 mod seccomp;
+mod security;
 mod state;
 
 use std::collections::BTreeMap;
@@ -42,6 +44,8 @@ pub fn all() -> Vec<Case> {
         net_devices::cases,
         features::cases,
         rootless::cases,
+        compat::cases,
+        security::cases,
         robustness::cases,
     ];
     for chapter in chapters {
