@@ -265,9 +265,10 @@ impl Mutant {
             // Without close-on-exec, unlike what std opens.
             let keep = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty());
             nix::fcntl::fcntl(&given, keep)?;
-            let at = self.words.iter().position(|word| *word == self.verb).unwrap_or(0);
+            let at = self.words.iter().position(|word| *word == self.verb);
+            let at = at.map_or(0, |at| at + 1);
             let count = (given.as_raw_fd() - 2).to_string();
-            self.words.splice(at + 1..at + 1, ["--preserve-fds".to_owned(), count]);
+            self.words.splice(at..at, ["--preserve-fds".to_owned(), count]);
             return self.call();
         }
         self.call()

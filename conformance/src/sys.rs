@@ -201,8 +201,8 @@ pub fn set_address(name: &str, address: std::net::Ipv4Addr) -> Result<(), Errno>
 pub fn interface_state(name: &str) -> Result<(i16, Option<std::net::Ipv4Addr>), Errno> {
     let socket = socket()?;
     let mut request = interface(name)?;
-    // SAFETY: both requests read and write one ifreq.
     let ask = |request: &mut libc::ifreq, what| {
+        // SAFETY: both requests read and write one ifreq.
         Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), what, &raw mut *request) })
     };
     ask(&mut request, libc::SIOCGIFFLAGS as _)?;

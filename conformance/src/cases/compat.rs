@@ -158,6 +158,12 @@ fn exec() -> Vec<Case> {
                 ensure(seen.groups.contains(&77), || format!("groups {:?}", seen.groups))
             }),
     );
+    all.extend(exec_ends());
+    all
+}
+
+fn exec_ends() -> Vec<Case> {
+    let mut all = Vec::new();
     all.push(
         compat("exec-exit-status", "exec ends as the process does").breaks(skips("exec")).runs(
             |c| {
@@ -535,8 +541,8 @@ fn files() -> Vec<Case> {
                 ensure(!output.ok(), || "create works".into())?;
                 let text = std::fs::read_to_string(&log)
                     .or_else(|error| fail(format!("the log: {error}")))?;
-                let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
-                let last = lines.filter(|line: &Value| line["level"] == "error").last();
+                let mut lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+                let last = lines.rfind(|line: &Value| line["level"] == "error");
                 c.saw(format!("{last:?}"));
                 let told =
                     last.is_some_and(|line| line["msg"].as_str().is_some_and(|m| !m.is_empty()));

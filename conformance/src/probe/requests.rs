@@ -51,7 +51,7 @@ fn act(verb: &str, argument: &str) -> std::io::Result<Value> {
         "getpid32" => abi::getpid_by_interrupt(),
         "umount" => Ok(nix::mount::umount(argument).map(|()| done)?),
         "remount" => remount(argument).map(|()| done),
-        "fill" => fill(argument),
+        "fill" => Ok(fill(argument)),
         "interface" => interface(argument),
         _ => Err(std::io::Error::other(format!("unknown request {verb}"))),
     }
@@ -152,11 +152,11 @@ fn interface(name: &str) -> std::io::Result<Value> {
     Ok(json!({"up": up, "address": address.map(|address| address.to_string())}))
 }
 
-/// `MEBIBYTES`: touches that much memory; gives what was touched.
-fn fill(argument: &str) -> std::io::Result<Value> {
+/// `MEBIBYTES`: touches that much memory; gives the bytes touched.
+fn fill(argument: &str) -> Value {
     let mebibytes: usize = argument.parse().unwrap_or(0);
     let memory = vec![1_u8; mebibytes << 20];
-    Ok(json!(memory.iter().filter(|byte| **byte == 1).count()))
+    json!(std::hint::black_box(&memory).len())
 }
 
 mod abi {
