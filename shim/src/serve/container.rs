@@ -10,6 +10,7 @@ use crate::options::EngineOptions;
 use crate::proto::{Status, Timestamp};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +76,8 @@ pub enum Rest {
     Alive,
     /// An engine is ending them.
     Ending,
-    /// They have been ended.
-    Ended,
+    /// They have been told to end; they have until then.
+    Told(Instant),
 }
 
 /// What a container is to be restored from.
@@ -133,6 +134,17 @@ impl Container {
         match (process.status, self.frozen) {
             (Status::Running, Some(frozen)) => frozen,
             (status, _) => status,
+        }
+    }
+
+    /// Whether init's end has to wait for processes that outlive it.
+    pub fn rest_lives(&self) -> bool {
+        match self.rest {
+            Rest::Told(until) => {
+                let left = self.cgroup.as_ref().is_some_and(|cgroup| !cgroup.pids().is_empty());
+                left && Instant::now() < until
+            }
+            Rest::Alive | Rest::Ending => self.shared_pids,
         }
     }
 
