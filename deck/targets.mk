@@ -7,3 +7,8 @@ deck-images: deps ## The image store against registries, skopeo and umoci (needs
 .PHONY: deck-images-kill
 deck-images-kill: deps ## Kill pull, load and rmi at 150 moments each
 	DECK_KILL_ROUNDS=150 $(CARGO) test --locked -p deck --test images -- faults
+
+.PHONY: deck-cli-e2e
+deck-cli-e2e: deps ## deck's command line beside Docker's, against one dockerd
+	$(CARGO) build --locked -p deck
+	deck/tests/e2e/cli-vs-docker.sh target/debug/deck

@@ -29,6 +29,5 @@ pub mod seccomp;
 pub mod spawn;
 pub mod spec;
 pub mod sys;
-pub mod systemd;
 
 pub use error::{At, Error, Kind, Result};

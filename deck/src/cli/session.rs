@@ -41,11 +41,7 @@ impl Session {
 
 /// Where `deck.toml` is: `--config-root`, `$DECK_CONFIG_ROOT`, `/etc/deck`.
 pub fn config_root(global: &Global) -> PathBuf {
-    global
-        .config_root
-        .clone()
-        .or_else(|| std::env::var_os("DECK_CONFIG_ROOT").map(PathBuf::from))
-        .unwrap_or_else(|| crate::config::CONFIG_ROOT.into())
+    global.config_root.clone().unwrap_or_else(Config::default_root)
 }
 
 fn host(global: &Global) -> Result<String> {

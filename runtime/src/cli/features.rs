@@ -4,7 +4,6 @@ use super::exit_code::ExitCode;
 use super::print;
 use crate::error::Result;
 use crate::features::{Claims, features};
-use crate::plan::cgroup::systemd;
 use crate::plan::mount_options;
 use crate::spec::check;
 
@@ -14,9 +13,9 @@ pub fn run() -> Result<ExitCode> {
         mount_options: &mount_options::known(),
         memory_policy_modes: &check::MEMORY_POLICY_MODES,
         memory_policy_flags: &check::MEMORY_POLICY_FLAGS,
-        systemd: true,
+        systemd: false,
         checkpoint: false,
-        unsafe_annotations: &[systemd::ANNOTATION],
+        unsafe_annotations: &[],
     };
     print(&features(&claims)?)?;
     Ok(ExitCode::SUCCESS)

@@ -27,6 +27,5 @@ mod run;
 mod seccomp;
 mod security;
 mod stdio;
-mod systemd;
 mod tty;
 mod userns;

@@ -41,9 +41,10 @@ pub async fn port(session: &Session, args: Port) -> Outcome {
     let found = ports.iter().find(|(port, _)| *port == wanted).map(|(_, list)| addresses(list));
     match found {
         Some(addresses) if !addresses.is_empty() => print(&(addresses.join("\n") + "\n")),
-        _ => {
-            Err(Failure::new(format!("no public port '{wanted}' published for {}", args.container)))
-        }
+        _ => Err(Failure::new(format!(
+            "Error: No public port '{private}' published for {}",
+            args.container
+        ))),
     }
 }
 
