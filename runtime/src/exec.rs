@@ -253,7 +253,7 @@ fn become_process(
     init::join_cgroups(&prepared.join.tasks)?;
     match (&prepared.process.initial_affinity, &prepared.process.final_affinity) {
         (_, Some(mask)) => {
-            sched::sched_setaffinity(mask).at(|| "execCPUAffinity.final: sched_setaffinity")?
+            sched::sched_setaffinity(mask).at(|| "execCPUAffinity.final: sched_setaffinity")?;
         }
         (Some(_), None) => {}
         (None, None) => sched::reset_affinity().at(|| "sched_setaffinity(all)")?,
