@@ -9,10 +9,12 @@ use crate::container::Store;
 use crate::error::{Error, Result};
 use crate::log;
 use nix::errno::Errno;
+use std::collections::BTreeMap;
 
 /// Carries the command out.
 pub fn run(global: &Global, args: &ListArgs) -> Result<ExitCode> {
     let mut views = Vec::new();
+    let mut owners = BTreeMap::new();
     let store = match Store::open(&global.root) {
         // Nothing was ever made there; only a directory that was asked for has to exist.
         Err(error) if error.errno() == Some(Errno::ENOENT) && !global.root_given => None,
@@ -20,7 +22,12 @@ pub fn run(global: &Global, args: &ListArgs) -> Result<ExitCode> {
     };
     if let Some(store) = store {
         for id in store.ids()? {
-            match store.load(&id).and_then(|found| View::of(&found, owner(found.slot.owner()?))) {
+            let view = store.load(&id).and_then(|found| {
+                let uid = found.slot.owner()?;
+                let name = owners.entry(uid).or_insert_with(|| owner(uid));
+                View::of(&found, name.clone())
+            });
+            match view {
                 Ok(view) => views.push(view),
                 // One damaged entry must not hide the others.
                 Err(error) => log::error(format_args!("load container {id}: {error}")),

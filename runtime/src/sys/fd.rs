@@ -135,7 +135,8 @@ pub fn stdio(fd: RawFd) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
-/// Reads at most `limit` bytes of a file from its start; more is an error.
+/// Reads a regular file from its start; more than `limit` bytes are an error. A read that brings
+/// less than was asked for was the last (read(2)).
 ///
 /// # Errors
 /// EFBIG above the limit; read(2).
@@ -144,13 +145,17 @@ pub fn read_bounded(fd: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>, Errno> 
     let mut chunk = [0u8; 4096];
     loop {
         match nix::unistd::read(fd, &mut chunk) {
-            Ok(0) => return Ok(data),
-            Ok(n) => data.extend_from_slice(chunk.get(..n).unwrap_or_default()),
+            Ok(n) => {
+                data.extend_from_slice(chunk.get(..n).unwrap_or_default());
+                if data.len() > limit {
+                    return Err(Errno::EFBIG);
+                }
+                if n < chunk.len() {
+                    return Ok(data);
+                }
+            }
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
-        }
-        if data.len() > limit {
-            return Err(Errno::EFBIG);
         }
     }
 }
