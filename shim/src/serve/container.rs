@@ -10,6 +10,7 @@ use crate::options::EngineOptions;
 use crate::proto::{Status, Timestamp};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,17 @@ impl Process {
     }
 }
 
+/// What becomes of processes that outlive init.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Init runs, or nothing has been done about them.
+    Alive,
+    /// An engine is ending them.
+    Ending,
+    /// They have been told to end; they have until then.
+    Told(Instant),
+}
+
 /// What a container is to be restored from.
 #[derive(Debug, Clone)]
 pub struct Restore {
@@ -98,8 +110,8 @@ pub struct Container {
     pub hidden: bool,
     /// Its init shares a pid namespace: the kernel does not end the others with it.
     pub shared_pids: bool,
-    /// All were told to end after init had.
-    pub ended_all: bool,
+    /// What becomes of the others when init has ended.
+    pub rest: Rest,
     /// It starts from a checkpoint.
     pub restore: Option<Restore>,
     /// The container's processes may not use files of the host's.
@@ -122,6 +134,17 @@ impl Container {
         match (process.status, self.frozen) {
             (Status::Running, Some(frozen)) => frozen,
             (status, _) => status,
+        }
+    }
+
+    /// Whether init's end has to wait for processes that outlive it.
+    pub fn rest_lives(&self) -> bool {
+        match self.rest {
+            Rest::Told(until) => {
+                let left = self.cgroup.as_ref().is_some_and(|cgroup| !cgroup.pids().is_empty());
+                left && Instant::now() < until
+            }
+            Rest::Alive | Rest::Ending => self.shared_pids,
         }
     }
 

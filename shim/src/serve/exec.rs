@@ -47,7 +47,9 @@ impl Server {
             stderr: request.stderr,
             terminal: request.terminal,
         });
-        process.spec = request.spec.map(|spec| spec.value).unwrap_or_default();
+        let spec = request.spec.map(|spec| spec.value).unwrap_or_default();
+        process.spec = with_terminal(&spec, request.terminal)
+            .at(|| format!("process of exec {}", request.exec_id))?;
         container.execs.insert(request.exec_id.clone(), process);
         self.publish(&TaskExecAdded { container_id: request.id, exec_id: request.exec_id });
         done()
@@ -397,6 +399,15 @@ impl Server {
     }
 }
 
+/// A `process` object whose `terminal` is the request's: clients set only that.
+fn with_terminal(spec: &[u8], terminal: bool) -> Result<Vec<u8>> {
+    let wrong = |error: serde_json::Error| Error::invalid(error.to_string());
+    let mut spec: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(spec).map_err(wrong)?;
+    spec.insert("terminal".to_owned(), terminal.into());
+    serde_json::to_vec(&spec).map_err(wrong)
+}
+
 /// Where criu works: where it is told to, or in the bundle.
 fn work_dir(given: &str, bundle: &Path) -> PathBuf {
     if given.is_empty() { bundle.join("criu-work") } else { PathBuf::from(given) }
@@ -427,5 +438,18 @@ fn signal(pid: u32, signal: nix::sys::signal::Signal) {
     if let Ok(raw) = i32::try_from(pid) {
         // It may have ended a moment ago.
         let _ = kill(Pid::from_raw(raw), signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_requests_word_on_the_terminal_counts() {
+        let spec = with_terminal(br#"{"args":["sh"],"terminal":false}"#, true).unwrap();
+        assert_eq!(spec, br#"{"args":["sh"],"terminal":true}"#);
+        assert!(with_terminal(b"[]", true).is_err());
+        assert!(with_terminal(b"", true).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Ends of children: none is lost, and they are told in order.
 
-use super::container::Exit;
+use super::container::{Container, Exit, Rest};
 use super::jobs::{Order, Step};
 use super::{Reply, Server};
 use crate::proto::events::TaskExit;
@@ -11,6 +11,7 @@ use nix::sys::signal::kill;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use prost::Message;
+use std::time::Instant;
 
 /// The answer to a wait.
 pub(super) fn answer(exit: Exit) -> Vec<u8> {
@@ -57,6 +58,19 @@ impl Server {
             self.events.ended(pid, status, &mut self.poller, &mut self.timers, &self.log);
         }
         self.reap_others();
+        self.settle_rest();
+    }
+
+    /// Tells of containers whose init waits for others to be gone, which may be now.
+    pub(super) fn settle_rest(&mut self) {
+        let waits = |container: &Container| {
+            matches!(container.rest, Rest::Told(_)) && container.init.reaped.is_some()
+        };
+        let found = self.containers.iter().filter(|(_, container)| waits(container));
+        let ids: Vec<String> = found.map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            self.settle(&id);
+        }
     }
 
     /// Waits for processes of containers; true if one had ended.
@@ -135,31 +149,34 @@ impl Server {
         if container.init.reaped.is_none() || container.init.starting {
             return;
         }
+        if container.shared_pids && container.rest_lives() {
+            return self.end_rest(id);
+        }
         if container.execs.values().any(|exec| exec.starting || exec.is_alive()) {
-            self.end_all(id);
             return;
         }
         if container.frozen.take().is_some() {
             self.thaw(id);
         }
-        if self.containers.get(id).is_some_and(|container| container.shared_pids) {
-            self.end_all(id);
-        }
         self.tell_exit(id, "");
     }
 
     /// Ends what outlived init. With a pid namespace of its own the kernel has done so already.
-    fn end_all(&mut self, id: &str) {
+    fn end_rest(&mut self, id: &str) {
         let Some(container) = self.containers.get_mut(id) else { return };
-        if container.ended_all || !container.shared_pids {
+        if container.rest != Rest::Alive {
             return;
         }
-        container.ended_all = true;
+        container.rest = Rest::Ending;
         let order = Order::new(id, "", Step::EndAll, None);
         let name = id.to_owned();
         let run = self.run_engine(order, |engine, log| engine.kill(log, true, &name, 9));
         if let Err(error) = run {
             self.log.warn(&error.to_string());
+            if let Some(container) = self.containers.get_mut(id) {
+                container.rest = Rest::Told(Instant::now());
+            }
+            self.settle(id);
         }
     }
 

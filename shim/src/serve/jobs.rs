@@ -1,5 +1,7 @@
 //! Engines at work: each is a child with a log of its own, and a step that follows its end.
 
+use super::container::Rest;
+use super::timers::Timer;
 use super::{Reply, Server};
 use crate::delete::read_pid;
 use crate::engine::{Engine, last_error};
@@ -12,9 +14,12 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The longest log that is read.
 const LOG_LIMIT: u64 = 1 << 20;
+/// How long a killed process may take to be gone: one in the kernel can't be hurried.
+const REST_LIMIT: Duration = Duration::from_secs(2);
 
 /// What an engine was run for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +143,7 @@ impl Server {
         }
         // An engine that goes on when this shim is dead would race with the clean-up.
         sys::die_with_parent(&mut command);
-        let child = command.spawn().at(|| format!("run {}", container.engine.program))?;
+        let child = command.spawn().at(|| format!("run {:?}", container.engine.program))?;
         if let Some(process) = container.process_mut(order.exec_id)
             && order.step.occupies()
         {
@@ -189,6 +194,12 @@ impl Server {
             Step::EndAll | Step::Thaw => {
                 if let Err(error) = outcome {
                     self.log.debug(&error.to_string());
+                }
+                if let Some(container) = self.containers.get_mut(&job.id)
+                    && job.step == Step::EndAll
+                {
+                    container.rest = Rest::Told(Instant::now() + REST_LIMIT);
+                    self.timers.after(REST_LIMIT, Timer::Rest);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! From create to delete.
 
 use super::calls::{Outcome, decode, done, now};
-use super::container::{Container, Process, Restore, no_container, wrong_state};
+use super::container::{Container, Process, Rest, Restore, no_container, wrong_state};
 use super::jobs::{Job, Order, Step};
 use super::{Reply, Server};
 use crate::cgroup::Cgroup;
@@ -119,7 +119,7 @@ impl Server {
             frozen: None,
             hidden: true,
             shared_pids: config.shares_pids(),
-            ended_all: false,
+            rest: Rest::Alive,
             restore: (!request.checkpoint.is_empty())
                 .then(|| Restore { image: PathBuf::from(&request.checkpoint) }),
             confined: config.process.applies(),

@@ -3,7 +3,7 @@
 //! Engines run as children; what follows when one ends is its job's [`jobs::Step`]. A child that
 //! has not been waited for keeps its pid, and every process of a container becomes a child of
 //! this subreaper, so pids are as good as pidfds here and cost no descriptor each
-//! (docs/adr/021-shim-exits.md).
+//! (docs/adr/031-shim-exits.md).
 
 mod calls;
 mod connection;
@@ -239,6 +239,7 @@ impl Server {
                 self.events.overdue(round, &mut self.poller, &mut self.timers, &self.log);
             }
             Timer::Oom => self.check_oom(false),
+            Timer::Rest => self.settle_rest(),
             Timer::Drain(number) => {
                 if let Some(io) = self.ios.get_mut(&number) {
                     io.abandon(&mut self.poller);

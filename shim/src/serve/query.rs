@@ -38,6 +38,11 @@ impl Server {
             Some(cgroup) => cgroup.pids(),
             None => known().collect(),
         };
+        if pids.is_empty() && container.init.pid != 0 {
+            // Ended and not deleted. A containerd that starts again takes a shim without
+            // processes for a leak, and with it would go the exit status nobody has asked for.
+            pids.push(container.init.pid);
+        }
         pids.sort_unstable();
         let info = |pid: u32| {
             let exec = container.execs.iter().find(|(_, exec)| exec.pid == pid);

@@ -10,6 +10,8 @@ pub enum Timer {
     Publish,
     /// The answer to an event is overdue.
     Answer(u64),
+    /// Processes that outlived init have had their time.
+    Rest,
     /// Look again at the counts of OOM kills.
     Oom,
     /// Output of these streams has had its time to be passed on.

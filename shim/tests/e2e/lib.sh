@@ -6,18 +6,30 @@
 shim=$(realpath "${1:?usage: $0 SHIM ENGINE}")
 . "$(dirname "${BASH_SOURCE[0]}")/../../../runtime/tests/e2e/lib.sh" "${2:?usage: $0 SHIM ENGINE}"
 
-namespace=hull-shim
+# Its own, so that cgroups, sockets and the engine's state can be told from others'.
+namespace=hull-shim-$$
+engine_root=/run/containerd/runc/$namespace
 socket=$work/c.sock
 ctr() {
     timeout -s KILL 60 ctr --address "$socket" --namespace "$namespace" "$@"
 }
 
-# Everything the daemon started lives here, so that what is left can be told from others'.
+# The shims that serve for this daemon.
 shims() {
-    local pid
-    for pid in $(pgrep -f "^$work/bin/containerd-shim" || true); do
-        echo "$pid"
-    done
+    pgrep -f "^$work/bin/containerd-shim[a-z0-9-]* -namespace $namespace " || true
+}
+
+# What containers leave behind when something leaks.
+leftovers() {
+    shims | sed 's/^/shim /'
+    find /sys/fs/cgroup -maxdepth 3 -type d -path "*/$namespace/*" | sed 's/^/cgroup /'
+    find "$engine_root" -mindepth 1 -maxdepth 1 2>/dev/null | sed 's/^/state /'
+    find "$work"/state/io.containerd.runtime.v2.task/"$namespace" -mindepth 1 -maxdepth 1 \
+        2>/dev/null | sed 's/^/bundle /'
+    awk -v dir="$work/state" 'index($5, dir) == 1 {print "mount", $5}' /proc/self/mountinfo
+}
+nothing_left() {
+    [ -z "$(leftovers)" ]
 }
 
 teardown() {
@@ -29,9 +41,12 @@ teardown() {
         done >/dev/null 2>&1
     fi
     for pid in $(shims); do kill -9 "$pid"; done
-    for task in "$work"/engine/"$namespace"/*; do
-        [ -d "$task" ] && "$runtime" --root "$work/engine/$namespace" delete --force "${task##*/}"
+    for task in "$engine_root"/*; do
+        [ -d "$task" ] && "$runtime" --root "$engine_root" delete --force "${task##*/}"
     done
+    rm -rf "$engine_root"
+    find /sys/fs/cgroup -depth -type d -path "*/$namespace*" -exec rmdir {} + 2>/dev/null
+    return 0
 }
 
 blob() {
@@ -111,5 +126,8 @@ setup() {
     make_image
     write_config
     start_daemon
-    ctr images import --snapshotter "${snapshotter:-overlayfs}" "$work/image.tar" >/dev/null
+    local here=()
+    # containerd 2 would import through its transfer service, which has its own snapshotters.
+    [[ $(ctr images import --help) != *--local* ]] || here=(--local)
+    ctr images import "${here[@]}" --snapshotter native "$work/image.tar" >/dev/null
 }
