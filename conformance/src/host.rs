@@ -19,18 +19,12 @@ pub struct Host {
     pub unified: Option<PathBuf>,
     /// Controllers of the unified hierarchy.
     pub controllers: Vec<String>,
-    /// Whether hard limits can be raised (CAP_SYS_RESOURCE).
-    pub raises_limits: bool,
 }
-
-/// CAP_SYS_RESOURCE's number (linux/capability.h).
-const CAP_SYS_RESOURCE: u32 = 24;
 
 impl Host {
     /// Looks.
     pub fn look() -> Self {
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mut host = Self { euid: nix::unistd::geteuid().as_raw(), ..Self::default() };
         for line in mountinfo.lines() {
             host.take_mount(line);
@@ -40,9 +34,6 @@ impl Host {
             host.cgroup_v2 = None;
             host.controllers.clear();
         }
-        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-        let bits = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok());
-        host.raises_limits = bits.is_some_and(|bits| bits >> CAP_SYS_RESOURCE & 1 == 1);
         host
     }
 

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
@@ -48,6 +50,14 @@ pub enum Break {
     Option(String),
     /// A failing `create` leaves a state directory.
     Litter,
+    /// The state directory is open to everyone.
+    Expose,
+    /// An inherited descriptor is handed on to the container.
+    Leak,
+    /// `create` writes outside the root.
+    Touch,
+    /// `create` never ends.
+    Hang,
     /// An operation prints this instead.
     Print(String, String),
     /// Several at once.
@@ -163,6 +173,12 @@ impl Mutant {
                 self.call()
             }
             Break::Litter if self.verb == "create" => self.litter(),
+            Break::Leak => self.leak(),
+            Break::Touch if self.verb == "create" => self.touch(),
+            Break::Hang if self.verb == "create" => loop {
+                std::thread::park();
+            },
+            Break::Expose if self.verb == "create" => self.expose(),
             _ => self.call(),
         }
     }
@@ -240,6 +256,35 @@ impl Mutant {
         if let Some(at) = self.words.iter().position(|word| word == name) {
             self.words.drain(at..(at + 2).min(self.words.len()));
         }
+    }
+
+    /// A descriptor of the host as one that was asked for.
+    fn leak(&mut self) -> std::io::Result<u8> {
+        if ["create", "run", "exec"].contains(&self.verb.as_str()) {
+            let given = std::fs::File::open("/dev/null")?;
+            // Without close-on-exec, unlike what std opens.
+            let keep = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty());
+            nix::fcntl::fcntl(&given, keep)?;
+            let at = self.words.iter().position(|word| *word == self.verb);
+            let at = at.map_or(0, |at| at + 1);
+            let count = (given.as_raw_fd() - 2).to_string();
+            self.words.splice(at..at, ["--preserve-fds".to_owned(), count]);
+            return self.call();
+        }
+        self.call()
+    }
+
+    fn touch(&self) -> std::io::Result<u8> {
+        std::fs::write("outside/made", "")?;
+        self.call()
+    }
+
+    fn expose(&self) -> std::io::Result<u8> {
+        let code = self.call()?;
+        if let Some(root) = self.option(&["--root"]) {
+            std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o777))?;
+        }
+        Ok(code)
     }
 
     fn litter(&self) -> std::io::Result<u8> {

@@ -1,5 +1,6 @@
 //! What a case needs before it means anything.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -18,8 +19,8 @@ pub enum Need {
     CgroupV2,
     /// A cgroup controller of either version.
     Controller(&'static str),
-    /// The right to raise hard limits.
-    RaiseLimits,
+    /// A runtime that every user can execute.
+    ForEveryone,
     /// A path on the host.
     File(&'static str),
     /// A path that must not be on the host.
@@ -43,9 +44,8 @@ impl Need {
             Self::CgroupV2 => host.cgroup_v2.is_none().then(|| "needs cgroup v2".into()),
             Self::Controller(name) => (!host.has_controller(name))
                 .then(|| format!("this machine lacks the cgroup controller {name}")),
-            Self::RaiseLimits => {
-                (!host.raises_limits).then(|| "needs CAP_SYS_RESOURCE to raise limits".into())
-            }
+            Self::ForEveryone => (!executable(&runtime.path))
+                .then(|| format!("an ordinary user can't execute {}", runtime.path.display())),
             Self::File(path) => {
                 (!Path::new(path).exists()).then(|| format!("this machine lacks {path}"))
             }
@@ -71,6 +71,12 @@ fn claim(features: &Value, pointer: &str, wanted: &Value) -> Option<String> {
         other => other == wanted,
     };
     (!claimed).then(|| format!("`features` does not claim {wanted} at {pointer}"))
+}
+
+/// Whether others may execute the file and enter every directory on the way.
+fn executable(path: &Path) -> bool {
+    path.ancestors()
+        .all(|each| each.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 != 0))
 }
 
 /// Major, minor and patch number; what follows them is left out.

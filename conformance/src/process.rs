@@ -81,6 +81,20 @@ pub fn kill(pid: i32) {
     }
 }
 
+/// Kills the process group the process leads.
+pub fn kill_group(leader: i32) {
+    // Gone already: nothing is left to do.
+    let _ = nix::sys::signal::killpg(Pid::from_raw(leader), nix::sys::signal::Signal::SIGKILL);
+}
+
+/// Waits until no child is left, at most so long.
+pub fn settle(limit: Duration) {
+    let deadline = Instant::now() + limit;
+    while !living_children().is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// The children of this process that still live, in a process without threads.
 pub fn living_children() -> Vec<i32> {
     reap();

@@ -149,10 +149,91 @@ pub fn call(number: i64, arguments: [i64; 4]) -> Result<i64, Errno> {
     check(unsafe { libc::syscall(number, a, b, c, d, 0, 0) })
 }
 
+/// Takes ownership of a descriptor that came in a message.
+pub fn received(number: RawFd) -> std::fs::File {
+    // SAFETY: SCM_RIGHTS has just made the descriptor in this process; nothing else knows it.
+    unsafe { std::fs::File::from_raw_fd(number) }
+}
+
 /// Makes a device file (mknod(2)).
 pub fn device(path: &str, mode: u32, major: u32, minor: u32) -> Result<(), Errno> {
     let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
     // SAFETY: the path is a C string that lives through the call.
     Errno::result(unsafe { libc::mknod(path.as_ptr(), mode, libc::makedev(major, minor)) })
         .map(drop)
+}
+
+/// Makes a persistent TUN device of this name in the caller's network namespace.
+pub fn make_tun(name: &str) -> Result<(), Errno> {
+    const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
+    const TUNSETPERSIST: libc::c_ulong = 0x4004_54cb;
+    let path = c"/dev/net/tun";
+    // SAFETY: the path is a C string.
+    let fd = Errno::result(unsafe { libc::open(path.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) })?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut request = interface(name)?;
+    request.ifr_ifru.ifru_flags = 0x0001 | 0x1000; // IFF_TUN | IFF_NO_PI
+    // SAFETY: TUNSETIFF reads and writes one ifreq.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETIFF as _, &raw mut request) })?;
+    // SAFETY: TUNSETPERSIST takes an integer.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETPERSIST as _, 1) }).map(drop)
+}
+
+/// Gives an interface of the caller's network namespace an IPv4 address.
+pub fn set_address(name: &str, address: std::net::Ipv4Addr) -> Result<(), Errno> {
+    let socket = socket()?;
+    let mut request = interface(name)?;
+    let octets = address.octets();
+    let mut data = [0_i8; 14];
+    for (slot, octet) in data[2..6].iter_mut().zip(octets) {
+        *slot = octet.cast_signed();
+    }
+    request.ifr_ifru.ifru_addr = libc::sockaddr { sa_family: 2, sa_data: data };
+    // SAFETY: SIOCSIFADDR reads one ifreq.
+    Errno::result(unsafe {
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR as _, &raw const request)
+    })
+    .map(drop)
+}
+
+/// An interface's flags and IPv4 address in the caller's network namespace.
+pub fn interface_state(name: &str) -> Result<(i16, Option<std::net::Ipv4Addr>), Errno> {
+    let socket = socket()?;
+    let mut request = interface(name)?;
+    let ask = |request: &mut libc::ifreq, what| {
+        // SAFETY: both requests read and write one ifreq.
+        Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), what, &raw mut *request) })
+    };
+    ask(&mut request, libc::SIOCGIFFLAGS as _)?;
+    // SAFETY: SIOCGIFFLAGS has filled the flags.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    let address = ask(&mut request, libc::SIOCGIFADDR as _).ok().map(|_| {
+        // SAFETY: SIOCGIFADDR has filled the address.
+        let data = unsafe { request.ifr_ifru.ifru_addr }.sa_data;
+        let [a, b, c, d] = [data[2], data[3], data[4], data[5]].map(i8::cast_unsigned);
+        std::net::Ipv4Addr::new(a, b, c, d)
+    });
+    Ok((flags, address))
+}
+
+fn socket() -> Result<OwnedFd, Errno> {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    // SAFETY: integers only.
+    let fd = Errno::result(unsafe { libc::socket(libc::AF_INET, kind, 0) })?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A request about the interface `name`, all else zero.
+fn interface(name: &str) -> Result<libc::ifreq, Errno> {
+    if name.len() >= libc::IFNAMSIZ {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    // SAFETY: ifreq is made of integers and arrays of them: all zero is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (slot, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *slot = byte.cast_signed();
+    }
+    Ok(request)
 }

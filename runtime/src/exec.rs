@@ -25,6 +25,7 @@ use crate::sys::clone::{Cloned, fork_into, setns};
 use crate::sys::exec::{Vector, exit_child};
 use crate::sys::fd::{CWD, open_at};
 use crate::sys::{cap, child, sched};
+use crate::systemd::scope;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
 use nix::sys::stat::{Mode, umask};
@@ -84,6 +85,9 @@ pub fn exec(container: &Container, request: &Request<'_>) -> Result<Sandbox> {
     cap::set_dumpable(false).at(|| "prctl(PR_SET_DUMPABLE)")?;
     let mut sandbox = clone(&prepared)?;
     crate::log::debug(format_args!("process {} joins the container", sandbox.pid));
+    if let Some((unit, below)) = &prepared.join.unit {
+        unit.attach(below, sandbox.pid)?;
+    }
     attend_child(&sandbox, &prepared, &config.spec, &container.state)?;
     if let Some(path) = request.pidfd_socket {
         console::send_pidfd(path, sandbox.pidfd.as_fd(), "setns")?;
@@ -161,10 +165,12 @@ fn prepare<'a>(
 /// the one init is in.
 fn join(container: &Container, request: &Request<'_>) -> Result<Join> {
     let cgroup = container.cgroup()?;
+    let unit = container.state.unit.as_ref();
     if !request.cgroup.is_empty() {
-        return cgroup.join_sub(request.cgroup);
+        let below = request.cgroup.get("").map_or("", String::as_str);
+        return Ok(scope::of_user(cgroup.join_sub(request.cgroup)?, unit, below));
     }
-    match cgroup.join() {
+    match cgroup.join().map(|join| scope::of_user(join, unit, "")) {
         Err(error) if error.errno() == Some(Errno::ENOENT) => {
             Cgroup::join_process(Path::new("/sys/fs/cgroup"), container.state.init_process_pid)
         }

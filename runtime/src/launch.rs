@@ -17,6 +17,7 @@ use crate::spawn::{self, Sandbox, Staged, attend};
 use crate::spec::load::Bundle;
 use crate::sys::exec::Vector;
 use crate::sys::fd::{CWD, open_at};
+use crate::systemd::scope::{self, Scope};
 use crate::{console, host, intel_rdt, notify_socket, pid_file, seccomp, spec};
 use nix::fcntl::{OFlag, ResolveFlag};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
@@ -39,6 +40,8 @@ pub struct Request<'a> {
     pub no_new_keyring: bool,
     /// cgroup failures are tolerated as far as nothing was asked for.
     pub rootless: bool,
+    /// systemd makes the cgroup.
+    pub systemd: bool,
     /// `--pid-file`, absolute.
     pub pid_file: Option<&'a Path>,
     /// `--pidfd-socket`.
@@ -118,8 +121,12 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
     let state = remember(&request, &plan, &slot, filter.as_ref(), rdt.as_ref())?;
     let fifo = if request.wait_for_start { Some(start::prepare(&slot)?) } else { None };
     let notify = notify(&request, &slot)?;
+    let mut scope = plan.cgroup.unit.as_ref().map(Scope::start).transpose()?;
     let cgroup = Cgroup::create(&plan.cgroup).at(|| "unable to apply cgroup configuration")?;
-    let (cgroup, join) = joinable(cgroup)?;
+    let (cgroup, mut join) = joinable(cgroup)?;
+    if let Some(scope) = &scope {
+        join = scope.join(join, plan.namespaces.creates(NamespaceType::User))?;
+    }
     let finish = Finish { pid_file: request.pid_file, pidfd_socket: request.pidfd_socket };
     let staged = Staged {
         arguments: Vector::new(plan.process.argv.clone()),
@@ -141,7 +148,11 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
     let mut sandbox = spawn::init(&staged, cgroup)?;
     crate::log::debug(format_args!("init has pid {}; it sets up the container", sandbox.pid));
     let mut state = staged.state.clone();
-    if let Err(error) = complete(&mut sandbox, &staged, &finish, &slot, &mut state) {
+    let settled = scope.as_mut().map_or(Ok(()), |scope| scope.settle(sandbox.cgroup.as_ref()));
+    let completed = settled
+        .and_then(|()| complete(&mut sandbox, &staged, &finish, &slot, &mut state))
+        .inspect(|()| scope.iter_mut().for_each(Scope::keep));
+    if let Err(error) = completed {
         drop((sandbox, reserved));
         // What the hooks of the creation have made outside, these remove (runtime.md "Lifecycle").
         delete::poststop(&plan.hooks, &state);
@@ -154,12 +165,14 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
 
 /// The plan, with its warnings logged.
 fn plan<'a>(request: &Request<'a>, host: &Host) -> Result<Plan<'a>> {
+    let facts = request.systemd.then(|| scope::facts(request.rootless)).transpose()?;
     let options = Options {
         id: request.id,
         bundle: &request.bundle.path,
         no_pivot: request.no_pivot,
         keyring: !request.no_new_keyring,
         rootless: request.rootless,
+        systemd: facts.as_ref(),
     };
     let plan = Plan::new(&request.bundle.spec, &options, host)
         .map_err(|found| spec::check::problems_to_error(&found))?;
@@ -312,6 +325,7 @@ fn remember(
         own_pid_namespace: plan.namespaces.creates(NamespaceType::Pid),
         no_new_keyring: request.no_new_keyring,
         rootless: request.rootless,
+        unit: plan.cgroup.unit.as_ref().map(|plan| plan.unit.clone()),
         intel_rdt: rdt.map(RdtPlan::intent),
         ..State::default()
     };

@@ -29,5 +29,6 @@ pub mod seccomp;
 pub mod spawn;
 pub mod spec;
 pub mod sys;
+pub mod systemd;
 
 pub use error::{At, Error, Kind, Result};

@@ -16,6 +16,7 @@ pub fn cases() -> Vec<Case> {
     let mut all = paths();
     all.extend(LIMITS.iter().map(limit));
     all.extend(refused());
+    all.extend(refused_names());
     all.extend(pids());
     all.extend(unified());
     all.extend(ownership());
@@ -259,17 +260,20 @@ fn paths() -> Vec<Case> {
     ]
 }
 
+/// Values below /linux/resources that must be refused.
+fn bad(name: &str, cite: &str, since: &'static str, pointer: &'static str, value: Value) -> Case {
+    let start = case(format!("cgroups/{name}")).cites(cite).needs(Need::Root);
+    let advice = cite.contains("REQUIRED") || cite.contains("You MUST");
+    let start = if advice { start.advice() } else { start };
+    start.needs(Need::Spec(since)).breaks(Break::Repair).runs(move |c| {
+        c.set(&format!("/linux/resources{pointer}"), value.clone());
+        c.create_refused()
+    })
+}
+
+const VALUES: &str = "config.md:760 invalid or unsupported values";
+
 fn refused() -> Vec<Case> {
-    let bad = |name: &str, cite: &str, since, pointer: &'static str, value: Value| {
-        let start = case(format!("cgroups/{name}")).cites(cite).needs(Need::Root);
-        let advice = cite.contains("REQUIRED") || cite.contains("You MUST");
-        let start = if advice { start.advice() } else { start };
-        start.needs(Need::Spec(since)).breaks(Break::Repair).runs(move |c| {
-            c.set(&format!("/linux/resources{pointer}"), value.clone());
-            c.create_refused()
-        })
-    };
-    const VALUES: &str = "config.md:760 invalid or unsupported values";
     const FIT: &str = "config-linux.md:300 MUST generate an error if such a check fails";
     let device = |line| format!("config-linux.md:{line} `major, minor` (int64, REQUIRED)");
     vec![
@@ -326,6 +330,11 @@ fn refused() -> Vec<Case> {
             "/blockIO/throttleWriteIOPSDevice",
             json!([{"major": 8, "minor": 0}]),
         ),
+    ]
+}
+
+fn refused_names() -> Vec<Case> {
+    vec![
         bad(
             "huge-page-size-missing",
             "config-linux.md:608 `pageSize` (string, REQUIRED)",

@@ -99,6 +99,8 @@ fn made() -> Vec<Case> {
 }
 
 fn refused() -> Vec<Case> {
+    const OTHER: &str = "config-linux.md:135 does not match the requested device";
+    const NUMBERS: &str = "config-linux.md:137 `major, minor` (int64, REQUIRED";
     let bad = |name: &str, cite: &str, device: Value| {
         let start = case(format!("devices/{name}")).cites(cite).needs(Need::Root);
         // What to do without a required property is not said.
@@ -109,8 +111,6 @@ fn refused() -> Vec<Case> {
             c.create_refused()
         })
     };
-    const OTHER: &str = "config-linux.md:135 does not match the requested device";
-    const NUMBERS: &str = "config-linux.md:137 `major, minor` (int64, REQUIRED";
     vec![
         bad(
             "type-missing",

@@ -145,7 +145,6 @@ fn status(kind: &Kind, state: &Value) -> Verdict {
     let allowed: &[&str] = match kind.name {
         "poststart" => &["running"],
         "poststop" => &["stopped"],
-        "startContainer" => &["creating", "created"],
         _ => &["creating", "created"],
     };
     let told = state["status"].as_str().unwrap_or_default();

@@ -66,6 +66,7 @@ fn rlimits() -> Vec<Case> {
 }
 
 fn bad_rlimits() -> Vec<Case> {
+    const UNKNOWN: &str = "config.md:268 MUST generate an error for any values which cannot be";
     let bad = |name: &str, cite: &str, limits: Value| {
         let start = case(format!("limits/{name}")).cites(cite);
         let start = if name.ends_with("missing") { start.advice() } else { start };
@@ -75,7 +76,6 @@ fn bad_rlimits() -> Vec<Case> {
         })
     };
     let one = json!({"type": "RLIMIT_CORE", "soft": 0, "hard": 0});
-    const UNKNOWN: &str = "config.md:268 MUST generate an error for any values which cannot be";
     vec![
         bad("type-twice", "config.md:278 duplicated entries with same `type`", json!([one, one])),
         bad("type-unknown", UNKNOWN, json!([{"type": "RLIMIT_X", "soft": 0, "hard": 0}])),
@@ -231,6 +231,8 @@ type Look = fn(&Observation) -> Verdict;
 
 fn scheduler() -> Vec<Case> {
     const CITE: &str = "runtime.md:113 MUST be applied";
+    const POLICY: &str = "config.md:310 represents the scheduling policy";
+    const CLASS: &str = "config.md:341 specifies the I/O scheduling class";
     let applied =
         |name: &str, cite: &str, since, pointer: &'static str, value: Value, look: Look| {
             case(format!("limits/{name}"))
@@ -244,8 +246,6 @@ fn scheduler() -> Vec<Case> {
                     look(&c.observe()?)
                 })
         };
-    const POLICY: &str = "config.md:310 represents the scheduling policy";
-    const CLASS: &str = "config.md:341 specifies the I/O scheduling class";
     let scheduler = "/process/scheduler";
     vec![
         applied(
@@ -308,6 +308,7 @@ fn scheduler() -> Vec<Case> {
 }
 
 fn required() -> Vec<Case> {
+    const VALUES: &str = "config.md:760 invalid or unsupported values";
     let bad = |name: &str, cite: &str, since, pointer: &'static str, value: Value| {
         let start = case(format!("limits/{name}")).cites(cite);
         let start = if name.ends_with("missing") { start.advice() } else { start };
@@ -316,7 +317,6 @@ fn required() -> Vec<Case> {
             c.refused()
         })
     };
-    const VALUES: &str = "config.md:760 invalid or unsupported values";
     vec![
         bad(
             "scheduler-policy-missing",

@@ -1,17 +1,23 @@
 //! All cases, a file a chapter.
 
 mod cgroups;
+mod compat;
 mod devices;
 mod features;
 mod hooks;
 mod lifecycle;
 mod limits;
 mod linux;
+mod listener;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod process;
+mod robustness;
+mod rootless;
 mod seccomp;
+mod security;
 mod state;
 
 use std::collections::BTreeMap;
@@ -33,8 +39,14 @@ pub fn all() -> Vec<Case> {
         devices::cases,
         cgroups::cases,
         seccomp::cases,
+        listener::cases,
         linux::cases,
+        net_devices::cases,
         features::cases,
+        rootless::cases,
+        compat::cases,
+        security::cases,
+        robustness::cases,
     ];
     for chapter in chapters {
         all.extend(chapter());

@@ -162,6 +162,8 @@ fn twice(kind: &'static str) -> Case {
 }
 
 fn paths() -> Vec<Case> {
+    const ABSOLUTE: &str = "config-linux.md:39 MUST be an absolute path in the runtime mount";
+    const TYPE: &str = "config-linux.md:40.2 not associated with a namespace of type `type`";
     let bad = |name: &str, cite: &str, kind: &'static str, path: &'static str| {
         case(format!("namespaces/path-{name}"))
             .cites(cite)
@@ -172,8 +174,6 @@ fn paths() -> Vec<Case> {
                 c.create_refused()
             })
     };
-    const ABSOLUTE: &str = "config-linux.md:39 MUST be an absolute path in the runtime mount";
-    const TYPE: &str = "config-linux.md:40.2 not associated with a namespace of type `type`";
     vec![
         bad("relative", ABSOLUTE, "ipc", "self/ns/ipc"),
         bad("of-nothing", TYPE, "ipc", "/proc/self/ns/nothing"),

@@ -175,14 +175,14 @@ fn user() -> Vec<Case> {
 }
 
 fn bad() -> Vec<Case> {
+    const VALUES: &str = "config.md:760 invalid or unsupported values";
+    const EXEC: &str = "runtime.md:59 MUST generate an error";
     let refused = |name: &str, cite: &str, edit: fn(&mut Context)| {
         case(format!("process/{name}")).cites(cite).breaks(Break::Repair).runs(move |c| {
             edit(c);
             c.refused()
         })
     };
-    const VALUES: &str = "config.md:760 invalid or unsupported values";
-    const EXEC: &str = "runtime.md:59 MUST generate an error";
     let mut all = vec![
         refused("cwd-missing", "config.md:248 `cwd` (string, REQUIRED)", |c| {
             c.remove("/process/cwd");

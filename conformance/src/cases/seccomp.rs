@@ -29,6 +29,7 @@ pub fn cases() -> Vec<Case> {
     all.extend(OPERATORS.iter().map(operator));
     all.extend(lists());
     all.extend(refused());
+    all.extend(refused_arguments());
     all
 }
 
@@ -221,21 +222,25 @@ fn lists() -> Vec<Case> {
     ]
 }
 
+/// Filters that must be refused.
+fn bad(name: &str, cite: &str, since: &'static str, seccomp: Value) -> Case {
+    let advice = cite.contains("REQUIRED");
+    let start = case(format!("seccomp/{name}")).cites(cite).needs(Need::Spec(since));
+    let start = if advice { start.advice() } else { start };
+    start.breaks(Break::Repair).runs(move |c| {
+        c.set("/linux/seccomp", seccomp.clone());
+        c.refused()
+    })
+}
+
+const VALUES: &str = "config.md:760 invalid or unsupported values";
+
+/// A filter of one rule.
+fn rule(rule: &Value) -> Value {
+    json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]})
+}
+
 fn refused() -> Vec<Case> {
-    let bad = |name: &str, cite: &str, since, seccomp: Value| {
-        let advice = cite.contains("REQUIRED");
-        let start = case(format!("seccomp/{name}")).cites(cite).needs(Need::Spec(since));
-        let start = if advice { start.advice() } else { start };
-        start.breaks(Break::Repair).runs(move |c| {
-            c.set("/linux/seccomp", seccomp.clone());
-            c.refused()
-        })
-    };
-    const VALUES: &str = "config.md:760 invalid or unsupported values";
-    let rule = |rule: Value| json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]});
-    let argument = |argument: Value| {
-        rule(json!({"names": ["getpriority"], "action": "SCMP_ACT_ERRNO", "args": [argument]}))
-    };
     vec![
         bad(
             "default-action-missing",
@@ -260,25 +265,25 @@ fn refused() -> Vec<Case> {
             "names-empty",
             "config-linux.md:947 MUST contain at least one entry",
             "1.0.0",
-            rule(json!({"names": [], "action": "SCMP_ACT_ERRNO"})),
+            rule(&json!({"names": [], "action": "SCMP_ACT_ERRNO"})),
         ),
         bad(
             "names-missing",
             "config-linux.md:946 `names` (array of strings, REQUIRED)",
             "1.0.0",
-            rule(json!({"action": "SCMP_ACT_ERRNO"})),
+            rule(&json!({"action": "SCMP_ACT_ERRNO"})),
         ),
         bad(
             "action-missing",
             "config-linux.md:948 `action` (string, REQUIRED)",
             "1.0.0",
-            rule(json!({"names": ["getpriority"]})),
+            rule(&json!({"names": ["getpriority"]})),
         ),
         bad(
             "action-unknown",
             VALUES,
             "1.0.0",
-            rule(json!({"names": ["getpriority"], "action": "SCMP_ACT_X"})),
+            rule(&json!({"names": ["getpriority"], "action": "SCMP_ACT_X"})),
         ),
         bad(
             "architecture-unknown",
@@ -305,6 +310,14 @@ fn refused() -> Vec<Case> {
             json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/no/socket",
                 "syscalls": [{"names": ["getpriority"], "action": "SCMP_ACT_NOTIFY"}]}),
         ),
+    ]
+}
+
+fn refused_arguments() -> Vec<Case> {
+    let argument = |argument: Value| {
+        rule(&json!({"names": ["getpriority"], "action": "SCMP_ACT_ERRNO", "args": [argument]}))
+    };
+    vec![
         bad(
             "index-missing",
             "config-linux.md:969 `index` (uint, REQUIRED)",

@@ -54,7 +54,7 @@ pub fn cases() -> Vec<Case> {
                 let state = c.create()?.state()?;
                 equal("annotation", &state["annotations"]["org.example.key"], &json!("value"))
             }),
-        status("created", |container| container.status()),
+        status("created", crate::container::Container::status),
         status("running", |container| {
             container.start()?;
             container.seen()?;

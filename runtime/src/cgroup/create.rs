@@ -63,7 +63,7 @@ impl Cgroup {
 
     fn establish(&mut self, plan: &CgroupPlan) -> Result<()> {
         for directory in &plan.directories {
-            match self.make(directory) {
+            match self.make(directory, plan.unit.is_some()) {
                 Ok(()) => {}
                 Err(error) if tolerated(plan, &error) => {
                     self.places.retain(|place| place.path != directory.path);
@@ -99,8 +99,8 @@ impl Cgroup {
         }
     }
 
-    /// Makes one directory.
-    fn make(&mut self, directory: &Directory) -> Result<()> {
+    /// Makes one directory; one that is `given` is systemd's, made for this container just now.
+    fn make(&mut self, directory: &Directory, given: bool) -> Result<()> {
         let path = &directory.path;
         let new = self.make_all(path, &directory.mount)?;
         self.places.push(Place {
@@ -112,7 +112,7 @@ impl Cgroup {
         let has = |name: &str| {
             !directory.unified && directory.controllers.iter().any(|controller| controller == name)
         };
-        if !new {
+        if !new && !given {
             let alone = directory.unified && self.is_v2();
             if has("devices") || alone {
                 refuse_processes(path)?;

@@ -1,8 +1,8 @@
 //! Freezing and thawing.
 
-use super::file::{read_optional, write, write_raw};
+use super::file::{gone, read_optional, write, write_raw};
 use super::{Cgroup, wait};
-use crate::error::{Error, Kind, Result};
+use crate::error::{At, Error, Kind, Result};
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,11 +34,16 @@ impl Cgroup {
         }
     }
 
-    /// Lets the processes go on.
+    /// Lets the processes go on. In a cgroup that is gone there are none: systemd removes a scope
+    /// when the last one has ended.
     pub fn thaw(&self) -> Result<()> {
-        match self.freezer().ok_or_else(no_freezer)? {
-            Freezer::V2(path) => write(path, "cgroup.freeze", "0"),
-            Freezer::V1(path) => write(path, "freezer.state", "THAWED"),
+        let (path, file, value) = match self.freezer().ok_or_else(no_freezer)? {
+            Freezer::V2(path) => (path, "cgroup.freeze", "0"),
+            Freezer::V1(path) => (path, "freezer.state", "THAWED"),
+        };
+        match write_raw(path, file, value) {
+            Err(error) if gone(&error) => Ok(()),
+            other => other.at(|| format!("write {value:?} to {:?}", path.join(file))),
         }
     }
 

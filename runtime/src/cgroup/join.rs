@@ -9,6 +9,7 @@ use super::Cgroup;
 use super::layout::{membership, read_proc};
 use crate::error::{At, Error, Result};
 use crate::sys::fd::open_path;
+use crate::systemd::Unit;
 use nix::fcntl::OFlag;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -21,6 +22,8 @@ pub struct Join {
     pub into: Option<OwnedFd>,
     /// The `tasks` file of each v1 hierarchy, for the new process to write `0` to.
     pub tasks: Vec<OwnedFd>,
+    /// The unit into which systemd has to put it, and the path of the cgroup below the unit's.
+    pub unit: Option<(Unit, String)>,
 }
 
 impl Cgroup {
@@ -65,7 +68,7 @@ impl Cgroup {
             .find(|(controllers, _)| controllers.is_empty())
             .ok_or_else(|| Error::unsupported(format!("process {pid} is in no cgroup v2")))?;
         let path = below(root, path)?;
-        Ok(Join { into: Some(directory(&path)?), tasks: Vec::new() })
+        Ok(Join { into: Some(directory(&path)?), ..Join::default() })
     }
 }
 

@@ -5,7 +5,7 @@ use super::exit_code::ExitCode;
 use super::global::{Global, Rootless};
 use super::inherited::Inherited;
 use super::terminal;
-use crate::error::{At, Error, Result};
+use crate::error::{At, Result};
 use crate::launch::{Request, launch};
 use crate::spec::load::Bundle;
 use crate::spec::{Hooks, Linux};
@@ -40,11 +40,6 @@ pub fn prepare<'a>(
     args: &CreateArgs,
     inherited: &Inherited,
 ) -> Result<Prepared<'a>> {
-    if global.systemd_cgroup {
-        return Err(Error::unsupported(
-            "--systemd-cgroup: this version of hull has no systemd cgroup driver; use cgroupfs",
-        ));
-    }
     crate::container::id::check(&args.id)?;
     let directory = args.bundle.as_deref().unwrap_or(Path::new("."));
     let mut bundle = Bundle::open(directory)?;
@@ -88,6 +83,7 @@ impl Prepared<'_> {
             no_pivot: args.no_pivot,
             no_new_keyring: args.no_new_keyring,
             rootless: rootless(self.global),
+            systemd: self.global.systemd_cgroup,
             pid_file: self.pid_file.as_deref(),
             pidfd_socket: args.pidfd_socket.as_deref(),
             console: None,

@@ -4,6 +4,7 @@ use super::exit_code::ExitCode;
 use super::print;
 use crate::error::Result;
 use crate::features::{Claims, features};
+use crate::plan::cgroup::systemd;
 use crate::plan::mount_options;
 use crate::spec::check;
 
@@ -13,9 +14,9 @@ pub fn run() -> Result<ExitCode> {
         mount_options: &mount_options::known(),
         memory_policy_modes: &check::MEMORY_POLICY_MODES,
         memory_policy_flags: &check::MEMORY_POLICY_FLAGS,
-        systemd: false,
+        systemd: true,
         checkpoint: false,
-        unsafe_annotations: &[],
+        unsafe_annotations: &[systemd::ANNOTATION],
     };
     print(&features(&claims)?)?;
     Ok(ExitCode::SUCCESS)

@@ -96,6 +96,9 @@ pub fn destroy(store: &Store, container: &Container, hooks: Option<&Hooks>) -> R
     if !state.own_pid_namespace {
         container.cgroup()?.kill_all().at(|| "killing all processes of the container")?;
     }
+    if let Some(unit) = &state.unit {
+        unit.stop()?;
+    }
     container.cgroup()?.destroy().at(|| "removing the container's cgroup")?;
     if let Some(rdt) = &state.intel_rdt {
         intel_rdt::destroy(rdt).at(|| "removing the container's resctrl group")?;

@@ -48,6 +48,9 @@ pub struct State {
     pub rootless: bool,
     /// Resource director directories to remove.
     pub intel_rdt: Option<crate::intel_rdt::RdtState>,
+    /// The unit that systemd has made for the container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<crate::systemd::Unit>,
     /// The limits since the last `update`; until then those of the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<crate::spec::linux::Resources>,

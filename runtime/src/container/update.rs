@@ -5,8 +5,10 @@ use crate::cgroup::Layout;
 use crate::error::{At, Error, Kind, Result};
 use crate::intel_rdt::update::Schemas;
 use crate::plan::cgroup::change::Change;
+use crate::plan::cgroup::systemd::limits;
 use crate::plan::cgroup::{UsageCheck, Write};
 use crate::spec::linux::Resources;
+use crate::systemd::{Manager, Unit};
 use crate::{intel_rdt, plan, spec};
 
 /// Sets the limits `request` and the resctrl lines `schemas`: all of them or none.
@@ -21,18 +23,35 @@ pub fn update(store: &Store, id: &str, request: &Resources, schemas: &Schemas) -
     if container.status()? == Status::Stopped {
         return Err(Error::new(Kind::State, "container not running"));
     }
-    let group = schemas.group(container.state.intel_rdt.as_ref())?;
+    let rdt = container.state.intel_rdt.clone();
+    let group = schemas.group(rdt.as_ref())?;
     let layout = Layout::detect(false)?;
     let current = current(&container)?;
     let change = Change::new(&current, request);
-    let (writes, check) = writes(&layout, &change.write)?;
-    let cgroup = container.cgroup()?;
-    let undo = cgroup.update(&writes, check).at(|| "setting the limits")?;
-    let saved = intel_rdt::update::write(group, schemas).and_then(|()| {
-        container.state.resources = Some(change.after);
-        container.slot.save_state(&container.state)
+    let (mut writes, check) = writes(&layout, &change.write)?;
+    let unit = container.state.unit.clone();
+    let result = tell(unit.as_ref(), &mut writes).and_then(|()| {
+        let cgroup = container.cgroup()?;
+        let undo = cgroup.update(&writes, check).at(|| "setting the limits")?;
+        let saved = intel_rdt::update::write(group, schemas).and_then(|()| {
+            container.state.resources = Some(change.after);
+            container.slot.save_state(&container.state)
+        });
+        saved.inspect_err(|_| undo.write_back())
     });
-    saved.inspect_err(|_| undo.write_back())
+    result.inspect_err(|_| {
+        // The error that led here is the one to tell.
+        let _ =
+            self::writes(&layout, &current).and_then(|(mut old, _)| tell(unit.as_ref(), &mut old));
+    })
+}
+
+/// Lets systemd know the limits, which it would undo otherwise.
+fn tell(unit: Option<&Unit>, writes: &mut [Write]) -> Result<()> {
+    match unit {
+        Some(unit) => Manager::connect(unit.user)?.set(&unit.name, &limits(writes)),
+        None => Ok(()),
+    }
 }
 
 /// The limits in force.

@@ -43,6 +43,8 @@ pub struct Options<'a> {
     pub keyring: bool,
     /// cgroup failures are tolerated as far as nothing was asked for.
     pub rootless: bool,
+    /// systemd makes the cgroup.
+    pub systemd: Option<&'a cgroup::systemd::Facts>,
 }
 
 /// Facts of the host that decisions depend on.
@@ -148,7 +150,11 @@ impl<'a> Plan<'a> {
             rootless: options.rootless,
             owner: None,
         };
-        let cgroup = take(cgroup::plan(&host.layout, &request), &mut problems);
+        let cgroup = match options.systemd {
+            Some(facts) => cgroup::systemd::plan(&host.layout, &request, facts, &spec.annotations),
+            None => cgroup::plan(&host.layout, &request),
+        };
+        let cgroup = take(cgroup, &mut problems);
         let (Some(process), Some(identity), Some(seccomp), Some(cgroup), Some(net_devices)) =
             (process_plan, identity, seccomp, cgroup, net_devices)
         else {

@@ -131,6 +131,9 @@ pub fn init(staged: &Staged<'_>, cgroup: Cgroup) -> Result<Sandbox> {
     let mut sandbox =
         Sandbox { pid, pidfd, channel: ours, cgroup: Some(cgroup), rdt: None, released: false };
     away.leave()?;
+    if let Some((unit, below)) = &staged.join.unit {
+        unit.attach(below, sandbox.pid)?;
+    }
     if spawn.intermediate {
         adopt(&mut sandbox)?;
     } else if staged.plan.namespaces.creates(NamespaceType::User) {

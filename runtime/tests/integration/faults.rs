@@ -1,6 +1,6 @@
 //! Runtimes that are killed half-way: `delete --force` must find and remove everything.
 
-use crate::harness::{Container, eventually};
+use crate::harness::{Container, cgroups_path, eventually};
 use crate::needs::{Kind, lacks};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -41,7 +41,7 @@ fn a_create_killed_in_a_hook_can_be_deleted() {
         // The id is free again.
         let mut again = Container::sleeping();
         again.id.clone_from(&c.id);
-        again.spec["linux"]["cgroupsPath"] = json!(format!("/hull-test-{}", c.id));
+        again.spec["linux"]["cgroupsPath"] = json!(cgroups_path(&c.id));
         again.create();
     }
 }

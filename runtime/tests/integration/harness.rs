@@ -133,7 +133,7 @@ fn base_spec(id: &str) -> Value {
              "options": ["nosuid", "noexec", "nodev", "ro"]},
         ],
         "linux": {
-            "cgroupsPath": format!("/hull-test-{id}"),
+            "cgroupsPath": cgroups_path(id),
             "resources": {"devices": [{"allow": false, "access": "rwm"}]},
             "namespaces": [
                 {"type": "pid"}, {"type": "network"}, {"type": "ipc"},
@@ -275,6 +275,9 @@ impl Container {
     /// A command line of the runtime with this container's state root.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(runtime());
+        if systemd() {
+            command.arg("--systemd-cgroup");
+        }
         command.arg("--root").arg(self.path("state")).args(args).current_dir(self.dir.path());
         // The caller's own socket activation must not reach the runtimes under test.
         for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"] {
@@ -294,7 +297,8 @@ impl Container {
     pub fn host_sh(&self, script: &str) -> Outcome {
         self.save();
         let mut command = Command::new("sh");
-        let runtime = format!("{} --root {}", runtime().display(), self.text("state"));
+        let driver = if systemd() { "--systemd-cgroup" } else { "" };
+        let runtime = format!("{} {driver} --root {}", runtime().display(), self.text("state"));
         command.args(["-c", script]).env("rt", runtime).env("id", &self.id);
         command.current_dir(self.dir.path());
         self.wait(command, "")
@@ -399,7 +403,7 @@ impl Container {
 
     /// This container's directory in every hierarchy of the host.
     pub fn cgroups(&self) -> Vec<PathBuf> {
-        let path = format!("hull-test-{}", self.id);
+        let path = cgroup_place(&self.id);
         let mut found = vec![Path::new("/sys/fs/cgroup").join(&path)];
         for entry in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
             found.push(entry.path().join(&path));
@@ -411,7 +415,7 @@ impl Container {
     /// A value in the container's cgroup: `v1` is controller and file, `v2` the unified file.
     #[track_caller]
     pub fn cgroup(&self, v1: &str, v2: &str) -> String {
-        let name = format!("hull-test-{}", self.id);
+        let name = cgroup_place(&self.id);
         let path = if unified() {
             Path::new("/sys/fs/cgroup").join(name).join(v2)
         } else {
@@ -488,6 +492,21 @@ impl Drop for Container {
 /// Is /sys/fs/cgroup the unified hierarchy?
 pub fn unified() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// Cgroups are systemd's to make in this run: `HULL_TEST_SYSTEMD` says so.
+pub fn systemd() -> bool {
+    std::env::var_os("HULL_TEST_SYSTEMD").is_some()
+}
+
+/// `linux.cgroupsPath` of container `id`.
+pub fn cgroups_path(id: &str) -> String {
+    if systemd() { format!("system.slice:hull-test:{id}") } else { format!("/hull-test-{id}") }
+}
+
+/// Where that is, below a hierarchy's mount point.
+fn cgroup_place(id: &str) -> String {
+    if systemd() { format!("system.slice/hull-test-{id}.scope") } else { format!("hull-test-{id}") }
 }
 
 /// Says on the real standard error why a test does nothing; libtest would hide `eprintln!`.

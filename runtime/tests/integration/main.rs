@@ -27,5 +27,6 @@ mod run;
 mod seccomp;
 mod security;
 mod stdio;
+mod systemd;
 mod tty;
 mod userns;

@@ -64,6 +64,17 @@ pub fn rules(config: &[DeviceRule], devices: &[Device]) -> Result<Vec<Rule>, Vec
     Ok(rules)
 }
 
+/// The letters of config-linux.md "Allowed Device list": read, write, mknod.
+const ACCESS: &str = "rwm";
+
+/// What the user should hear of rules with letters that mean nothing.
+pub(super) fn warnings(config: &[DeviceRule]) -> impl Iterator<Item = String> {
+    let odd = |rule: &&DeviceRule| rule.access.contains(|letter| !ACCESS.contains(letter));
+    config.iter().filter(odd).map(|rule| {
+        format!("device access {:?} has letters other than r, w and m: ignored", rule.access)
+    })
+}
+
 /// One rule; on failure the field that is wrong and why.
 fn convert(rule: &DeviceRule) -> Result<Rule, (&'static str, String)> {
     let typ = match rule.typ.as_str() {
@@ -78,7 +89,9 @@ fn convert(rule: &DeviceRule) -> Result<Rule, (&'static str, String)> {
             .map(Some)
             .map_err(|_| (field, format!("invalid device number {number}"))),
     };
-    let access = parse_access(&rule.access)
+    // Letters that mean nothing neither allow nor deny; the plan warns of them.
+    let known: String = rule.access.chars().filter(|letter| ACCESS.contains(*letter)).collect();
+    let access = parse_access(&known)
         .ok_or_else(|| ("access", format!("invalid device access {:?}", rule.access)))?;
     Ok(Rule {
         allow: rule.allow,

@@ -4,6 +4,8 @@
 pub mod change;
 mod devices;
 mod directory;
+mod gvariant;
+pub mod systemd;
 mod v1;
 mod v2;
 
@@ -53,6 +55,8 @@ pub struct CgroupPlan {
     pub path_given: bool,
     /// What the user should hear of.
     pub warnings: Vec<String>,
+    /// The unit by which systemd makes the directory.
+    pub unit: Option<systemd::UnitPlan>,
 }
 
 /// One cgroup directory.
@@ -186,6 +190,7 @@ pub fn plan(layout: &Layout, request: &Request<'_>) -> Result<CgroupPlan, Vec<Pr
         rootless: request.rootless,
         path_given: !request.cgroups_path.is_empty(),
         warnings: warnings(resources),
+        unit: None,
     })
 }
 
@@ -258,11 +263,11 @@ fn check_usage(layout: &Layout, resources: &Resources) -> Option<UsageCheck> {
 /// What is accepted and has no effect.
 fn warnings(resources: &Resources) -> Vec<String> {
     let deprecated = |memory: &Memory| memory.kernel.is_some() || memory.kernel_tcp.is_some();
+    let mut warnings: Vec<_> = devices::warnings(&resources.devices).collect();
     if resources.memory.as_ref().is_some_and(deprecated) {
-        vec!["kernel memory settings are ignored and will be removed".to_owned()]
-    } else {
-        Vec::new()
+        warnings.push("kernel memory settings are ignored and will be removed".to_owned());
     }
+    warnings
 }
 
 /// Where the conversions put their results.

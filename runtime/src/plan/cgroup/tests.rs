@@ -358,13 +358,13 @@ fn device_rules_come_before_the_defaults() {
 
 #[test]
 fn invalid_device_rules_are_problems() {
-    let json = r#"{"devices":[{"type":"x","access":"r"},{"type":"c","access":"rq"},
+    let json = r#"{"devices":[{"type":"x","access":"r"},{"type":"c","access":"q"},
         {"type":"c","access":""},{"type":"b","major":-2,"access":"r"}]}"#;
     assert_eq!(
         problems(&v2(), json),
         [
             "linux.resources.devices[0].type: invalid device type \"x\"",
-            "linux.resources.devices[1].access: invalid device access \"rq\"",
+            "linux.resources.devices[1].access: invalid device access \"q\"",
             "linux.resources.devices[2].access: invalid device access \"\"",
             "linux.resources.devices[3].major: invalid device number -2",
         ]

@@ -1,0 +1,11 @@
+# The runtime's own targets.
+
+# Where the virtual machine's disk is kept.
+VM_CACHE ?= target/vm
+
+.PHONY: vm-test
+vm-test: ## Integration tests in a virtual machine: systemd, cgroup v2 (needs root)
+	.ci/packages build test vm
+	@binary=$$($(CARGO) test --locked -p hull --test integration --no-run 2>&1 \
+		| sed -n 's/.*Executable.*(\(.*\))/\1/p'); \
+	runtime/tests/vm/test.sh $(VM_CACHE) $$binary target/debug/hull

@@ -1,0 +1,16 @@
+#!/bin/bash
+# test.sh DIR BINARY HULL [FILTER...]: runs the integration tests in BINARY with HULL in a virtual
+# machine with systemd and cgroup v2 alone: first with cgroupfs, then with systemd, then those of
+# an ordinary user. DIR caches the machine's disk.
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+dir=$1 binary=$(realpath "$2") hull=$(realpath "$3")
+shift 3
+"$here/image.sh" "$dir" || exit 1
+tests="HULL_TEST_RUNTIME=$hull $binary --test-threads=2 $*"
+"$here/run.sh" -t 1500 -v "$(dirname "$binary"):$(dirname "$binary")" -v "$(dirname "$hull"):$(dirname "$hull")" "$dir" "
+cd /tmp
+echo '== cgroupfs'; $tests; fs=\$?
+echo '== systemd'; HULL_TEST_SYSTEMD=1 $tests; systemd=\$?
+exit \$((fs | systemd))
+"
