@@ -36,8 +36,8 @@ build: ## Build the static release binary
 .PHONY: binary
 binary:
 	@# libseccomp.a asks libc for more after rustc has named libc: name it again, last.
-	$(CARGO) rustc --release --locked -p hull --bin hull --target $(TARGET) -- -C link-arg=-lc
-	install -m 0755 target/$(TARGET)/release/hull $(HULL)
+	$(CARGO) rustc --profile small --locked -p hull --bin hull --target $(TARGET) -- -C link-arg=-lc
+	install -m 0755 target/$(TARGET)/small/hull $(HULL)
 	@ls -l $(HULL)
 
 .PHONY: demo
@@ -71,6 +71,28 @@ e2e: deps build ## hull under containerd, Docker and Podman
 			runtime/tests/e2e/$$engine.sh $$runtime || exit 1; \
 		done; \
 	done
+
+# System calls of `hull run` on the default bundle, without those for each cgroup v1 hierarchy.
+SYSCALLS := 336
+BENCH := target/$(TARGET)/small/hull-bench
+FLOOR := target/$(TARGET)/small/hull-floor
+
+.PHONY: bench-build
+bench-build: build
+	$(CARGO) build --profile small --locked -p hull-bench --target $(TARGET)
+
+.PHONY: bench
+bench: deps bench-build ## Compare hull with runc, crun, youki and the floor; results in docs/bench/
+	.ci/packages bench
+	@command -v youki >/dev/null || $(CARGO) install youki --features v1
+	$(BENCH) --out docs/bench $(HULL) $(REFERENCES) $$(command -v youki || \
+		echo $${CARGO_HOME:-$$HOME/.cargo}/bin/youki) $(FLOOR)
+
+.PHONY: bench-smoke
+bench-smoke: bench-build ## The benchmark works, and hull keeps its budget of system calls
+	.ci/packages bench
+	$(BENCH) --syscalls-at-most $(SYSCALLS) $(HULL)
+	$(BENCH) --runs 2 --crowd 1 --mounts 5 $(HULL) $(REFERENCES) $(FLOOR) >/dev/null
 
 .PHONY: lint
 lint: ## Format and clippy, warnings are errors

@@ -312,6 +312,7 @@ fn remember(
 ) -> Result<State> {
     let own_pid = std::process::id().cast_signed();
     let kinds = ALL.into_iter().filter(|kind| plan.namespaces.has(*kind));
+    let hooks = request.bundle.spec.hooks.as_ref();
     let state = State {
         hull: state::FORMAT,
         id: request.id.to_owned(),
@@ -326,6 +327,8 @@ fn remember(
         no_new_keyring: request.no_new_keyring,
         rootless: request.rootless,
         unit: plan.cgroup.unit.as_ref().map(|plan| plan.unit.clone()),
+        poststart: hooks.is_some_and(|hooks| !hooks.poststart.is_empty()),
+        poststop: hooks.is_some_and(|hooks| !hooks.poststop.is_empty()),
         intel_rdt: rdt.map(RdtPlan::intent),
         ..State::default()
     };

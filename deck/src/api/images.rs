@@ -98,21 +98,12 @@ fn platform(call: &Call) -> Result<Option<Platform>> {
 async fn progress<F, Fut>(work: F) -> Result<Answer>
 where
     F: FnOnce(Sink) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<Vec<Value>>> + Send + 'static,
+    Fut: Future<Output = Result<()>> + Send + 'static,
 {
     // Progress never waits for a slow client; layers tell a few lines each.
     let (tell, mut lines) = mpsc::unbounded_channel::<Value>();
-    let teller = tell.clone();
-    let sink: Sink = Arc::new(move |step: Progress| drop(teller.send(step.to_json())));
-    let mut worker = tokio::spawn(async move {
-        let result = work(sink).await;
-        if let Ok(last) = &result {
-            for line in last {
-                drop(tell.send(line.clone()));
-            }
-        }
-        result.map(drop)
-    });
+    let sink: Sink = Arc::new(move |step: Progress| drop(tell.send(step.to_json())));
+    let mut worker = tokio::spawn(work(sink));
     let Some(first) = lines.recv().await else {
         worker.await.map_err(|error| Error::internal(format!("a worker died: {error}")))??;
         return Ok(answer::bytes(StatusCode::OK, "application/json", Bytes::new()));
@@ -155,7 +146,7 @@ async fn create(call: Call) -> Result<Answer> {
     progress(move |sink| async move {
         let image = engine.images.pull(&reference, platform.as_ref(), auth.as_ref(), &sink).await?;
         engine.emit_image(image.id.as_str(), &reference.familiar(), "pull");
-        Ok(Vec::new())
+        Ok(())
     })
     .await
 }
@@ -175,8 +166,7 @@ async fn import(call: Call, source: &str, platform: Option<Platform>) -> Result<
     let engine = call.engine.clone();
     let reader = body_reader(call.request.into_body());
     progress(move |sink| async move {
-        let image = engine.import_image(imported, Box::new(reader), &sink).await?;
-        Ok(vec![json!({ "status": image.id })])
+        engine.import_image(imported, Box::new(reader), &sink).await.map(drop)
     })
     .await
 }
@@ -198,7 +188,7 @@ async fn load(call: Call) -> Result<Answer> {
             let name = image.repo_tags.first().map_or(image.id.as_str(), String::as_str);
             engine.emit_image(image.id.as_str(), name, "load");
         }
-        Ok(Vec::new())
+        Ok(())
     })
     .await
 }
@@ -236,7 +226,7 @@ async fn push(call: Call, name: &str) -> Result<Answer> {
     progress(move |sink| async move {
         engine.images.push(&reference, auth.as_ref(), &sink).await?;
         engine.emit_image(&reference.familiar(), &reference.familiar(), "push");
-        Ok(Vec::new())
+        Ok(())
     })
     .await
 }

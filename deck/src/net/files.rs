@@ -20,6 +20,19 @@ pub struct ResolvConf {
     pub options: Vec<String>,
 }
 
+/// The host's resolv.conf. Where it only names systemd-resolved's stub, which listens on the host's
+/// loopback, the servers behind it (systemd-resolved.service(8)). Empty when there is none.
+pub fn host_resolv_conf() -> String {
+    const PATH: &str = "/etc/resolv.conf";
+    const BEHIND_STUB: &str = "/run/systemd/resolve/resolv.conf";
+    const STUB: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53));
+    let text = std::fs::read_to_string(PATH).unwrap_or_default();
+    match ResolvConf::parse(&text).servers.as_slice() {
+        [server] if *server == STUB => std::fs::read_to_string(BEHIND_STUB).unwrap_or(text),
+        _ => text,
+    }
+}
+
 /// Who resolves names for a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolver {

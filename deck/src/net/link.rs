@@ -1,6 +1,6 @@
 //! Network devices, addresses and routes: rtnetlink(7) messages of the few kinds needed.
 
-use super::netlink::{Message, NEW, Netlink, attribute, attributes, field};
+use super::netlink::{Message, NEW, Netlink, attribute, field};
 use crate::error::{At, Result};
 use ipnet::IpNet;
 use nix::errno::Errno;
@@ -77,6 +77,22 @@ impl Links {
             Err(Errno::ENODEV) => Ok(None),
             Err(errno) => Err(errno).at(|| format!("look for network device {name}")),
         }
+    }
+
+    /// What a device is (`bridge`, `veth` …); `None` for plain hardware.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn kind(&mut self, name: &str) -> Result<Option<String>> {
+        let request =
+            Message::new(libc::RTM_GETLINK, 0, &ifinfo(0, 0, 0)).string(libc::IFLA_IFNAME, name);
+        let kind = self.0.get(request, |link| {
+            let info = attribute(link.get(16..)?, libc::IFLA_LINKINFO);
+            let kind = info.and_then(|info| attribute(info, libc::IFLA_INFO_KIND));
+            let kind = kind.and_then(|kind| kind.strip_suffix(&[0]));
+            Some(kind.map(|kind| String::from_utf8_lossy(kind).into_owned()))
+        });
+        kind.at(|| format!("look for network device {name}"))
     }
 
     /// Makes a bridge, up, with forwarding of frames from the first moment.
@@ -229,23 +245,6 @@ impl Links {
             })
             .at(|| "list routes")
     }
-
-    /// The addresses of this namespace's devices.
-    ///
-    /// # Errors
-    /// The kernel's answer.
-    pub fn addresses(&mut self) -> Result<Vec<IpAddr>> {
-        self.0
-            .list(&Message::new(libc::RTM_GETADDR, 0, &[0; 8]), |entry| {
-                let family = *entry.first()?;
-                let mut all = attributes(entry.get(8..)?);
-                all.find_map(|(kind, value)| {
-                    (kind == libc::IFA_LOCAL || kind == libc::IFA_ADDRESS)
-                        .then(|| address(family, value))?
-                })
-            })
-            .at(|| "list addresses")
-    }
 }
 
 /// Sets the loopback device of the calling thread's namespace up.
@@ -270,7 +269,7 @@ fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-fn address(family: u8, bytes: &[u8]) -> Option<IpAddr> {
+pub fn address(family: u8, bytes: &[u8]) -> Option<IpAddr> {
     match i32::from(family) {
         libc::AF_INET => Some(IpAddr::from(field::<4>(bytes, 0)?)),
         libc::AF_INET6 => Some(IpAddr::from(field::<16>(bytes, 0)?)),

@@ -4,13 +4,23 @@
 //! database in one transaction, and only then done to the host: whatever is killed where, the
 //! records name everything that may be there.
 
+pub mod check;
+mod conntrack;
+pub mod dns;
 pub mod facade;
 pub mod files;
+mod host;
+mod ipam;
 mod link;
 pub mod model;
 pub mod netlink;
 pub mod netns;
+mod plan;
 pub mod ports;
+pub(crate) mod records;
+mod rules;
+mod spec;
+mod view;
 
 pub use facade::Networks;
 pub use model::*;

@@ -2,6 +2,7 @@
 
 use super::model::{PortBinding, PortMap, PortRequest, Protocol};
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// What `HostConfig.PortBindings` asks for, and, with `publish_all`, every port of `exposed`
@@ -77,7 +78,7 @@ fn host_ports(text: &str) -> Result<Option<(u16, u16)>> {
 }
 
 /// A port of the host that leads to a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// `0.0.0.0`, `::` or one address; its family is the family of the binding.
     pub host_ip: IpAddr,

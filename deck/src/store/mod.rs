@@ -4,6 +4,7 @@
 //! killed: transactions and crash safety come with it. Blobs and layers stay files.
 
 pub mod images;
+pub mod networks;
 pub mod records;
 
 use crate::config::Config;
@@ -12,7 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::time::Duration;
 
 /// Statements that make the tables, by part; each must be repeatable (`IF NOT EXISTS`).
-const SCHEMA: &[&str] = &[images::SCHEMA, records::SCHEMA];
+const SCHEMA: &[&str] = &[images::SCHEMA, networks::SCHEMA, records::SCHEMA];
 
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(30);

@@ -8,7 +8,7 @@
 use super::Cgroup;
 use super::layout::{membership, read_proc};
 use crate::error::{At, Error, Result};
-use crate::sys::fd::open_path;
+use crate::sys::fd::{close_all, open_path};
 use crate::systemd::Unit;
 use nix::fcntl::OFlag;
 use std::collections::BTreeMap;
@@ -24,6 +24,12 @@ pub struct Join {
     pub tasks: Vec<OwnedFd>,
     /// The unit into which systemd has to put it, and the path of the cgroup below the unit's.
     pub unit: Option<(Unit, String)>,
+}
+
+impl Drop for Join {
+    fn drop(&mut self) {
+        close_all(std::mem::take(&mut self.tasks));
+    }
 }
 
 impl Cgroup {
@@ -68,7 +74,7 @@ impl Cgroup {
             .find(|(controllers, _)| controllers.is_empty())
             .ok_or_else(|| Error::unsupported(format!("process {pid} is in no cgroup v2")))?;
         let path = below(root, path)?;
-        Ok(Join { into: Some(directory(&path)?), ..Join::default() })
+        Ok(Join { into: Some(directory(&path)?), tasks: Vec::new(), unit: None })
     }
 }
 

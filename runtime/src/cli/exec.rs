@@ -11,7 +11,7 @@ use crate::exec::{self, Request};
 use crate::foreground::{self, Foreground, Signals};
 use crate::plan::overrides::Overrides;
 use crate::spec::load::load_process;
-use crate::spec::{Process, load};
+use crate::spec::{Linux, Process};
 use std::os::fd::AsFd;
 
 /// Carries the command out; the exit code in the foreground is the program's.
@@ -53,7 +53,7 @@ pub fn run(global: &Global, args: &ExecArgs, inherited: &Inherited) -> Result<Ex
 }
 
 fn root_ids(container: &Container) -> Result<(u32, u32)> {
-    Ok(container.config()?.spec.linux.map_or((0, 0), |linux| linux.root_ids()))
+    Ok(container.config()?.spec.linux.as_ref().map_or((0, 0), Linux::root_ids))
 }
 
 /// The process object: from `--process`, or the configuration's with the flags applied.
@@ -61,9 +61,11 @@ fn process(container: &Container, args: &ExecArgs) -> Result<Process> {
     if let Some(path) = &args.process {
         return load_process(path);
     }
-    let load::Bundle { spec, .. } = container.config()?;
-    let process = spec
+    let process = container
+        .config()?
+        .spec
         .process
+        .clone()
         .ok_or_else(|| Error::new(Kind::Config, "process property must not be empty"))?;
     let overrides = Overrides {
         args: args.command.clone(),

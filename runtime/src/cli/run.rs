@@ -56,7 +56,7 @@ fn attended(global: &Global, prepared: &Prepared<'_>, args: &RunArgs) -> Result<
         Ok(_) if args.keep => {}
         Ok(_) => {
             let Launched { slot, state, .. } = launched;
-            let container = Container { slot, state };
+            let container = Container::new(slot, state);
             delete::delete_own(&global.root, &container, prepared.hooks())?;
         }
     }

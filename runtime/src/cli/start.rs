@@ -20,9 +20,9 @@ pub fn run(global: &Global, id: &str) -> Result<ExitCode> {
     };
     let pidfd = container.init_pidfd()?;
     start::start(&container).or_else(|error| fail(&store, id, error))?;
-    let hooks = container.config()?.spec.hooks.unwrap_or_default();
     let pid = container.state.init_process_pid;
-    if !hooks.poststart.is_empty() {
+    if container.state.poststart {
+        let hooks = container.config()?.spec.hooks.clone().unwrap_or_default();
         let json = container.state.oci_json(Status::Running, pid);
         hooks::run(&hooks.poststart, "poststart", &json, hooks::DefaultEnv::Inherit)
             .or_else(|error| fail(&store, id, error))?;

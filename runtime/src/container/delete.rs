@@ -34,16 +34,24 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
             ));
         }
     }
-    let hooks = match container.config() {
-        Ok(bundle) => bundle.spec.hooks,
+    let hooks = poststop_hooks(&container);
+    destroy(store, &container, hooks)
+}
+
+/// The hooks to run when everything has been removed.
+fn poststop_hooks(container: &Container) -> Option<&Hooks> {
+    if !container.state.poststop {
+        return None;
+    }
+    match container.config() {
+        Ok(bundle) => bundle.spec.hooks.as_ref(),
         // Absent in a create that was killed early: then no hook has run.
         Err(error) if error.errno() == Some(Errno::ENOENT) => None,
         Err(error) => {
             crate::log::warn(format_args!("no poststop hook is run: {error}"));
             None
         }
-    };
-    destroy(store, &container, hooks.as_ref())
+    }
 }
 
 /// SIGKILL for everything, then waits for init to be gone.

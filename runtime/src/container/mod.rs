@@ -27,6 +27,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{At, Result};
 use crate::spec::load::Bundle;
 use nix::libc::pid_t;
+use std::cell::OnceCell;
 use std::os::fd::OwnedFd;
 
 /// A container that exists.
@@ -35,9 +36,16 @@ pub struct Container {
     pub slot: Slot,
     /// What is known of it.
     pub state: State,
+    /// Its configuration, once it has been read.
+    config: OnceCell<Bundle>,
 }
 
 impl Container {
+    /// The container in `slot`.
+    pub fn new(slot: Slot, state: State) -> Self {
+        Self { slot, state, config: OnceCell::new() }
+    }
+
     /// The runtime status now (runtime.md "State").
     ///
     /// # Errors
@@ -100,7 +108,12 @@ impl Container {
     ///
     /// # Errors
     /// A damaged slot.
-    pub fn config(&self) -> Result<Bundle> {
-        Bundle::from_bytes(self.state.bundle.clone(), self.slot.read(store::CONFIG)?)
+    pub fn config(&self) -> Result<&Bundle> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let raw = self.slot.read(store::CONFIG)?;
+        let config = Bundle::from_bytes(self.state.bundle.clone(), raw)?;
+        Ok(self.config.get_or_init(|| config))
     }
 }

@@ -46,6 +46,12 @@ pub struct State {
     pub no_new_keyring: bool,
     /// The cgroup could not be made and was not asked for.
     pub rootless: bool,
+    /// The configuration has poststart hooks: only then is it read by `start`.
+    #[serde(default)]
+    pub poststart: bool,
+    /// The configuration has poststop hooks: only then is it read by `delete`.
+    #[serde(default)]
+    pub poststop: bool,
     /// Resource director directories to remove.
     pub intel_rdt: Option<crate::intel_rdt::RdtState>,
     /// The unit that systemd has made for the container.

@@ -53,6 +53,10 @@ impl Store {
     /// # Errors
     /// mkdir(2), open(2).
     pub fn create(root: &Path) -> Result<Self> {
+        match Self::open(root) {
+            Err(error) if error.errno() == Some(Errno::ENOENT) => {}
+            other => return other,
+        }
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -124,7 +128,7 @@ impl Store {
             Some(Errno::ENOENT) => not_found(id),
             _ => error,
         })?;
-        Ok(Container { slot, state })
+        Ok(Container::new(slot, state))
     }
 
     /// The ids of all slots, sorted.

@@ -59,8 +59,8 @@ fn current(container: &Container) -> Result<Resources> {
     if let Some(resources) = &container.state.resources {
         return Ok(resources.clone());
     }
-    let linux = container.config()?.spec.linux;
-    Ok(linux.and_then(|linux| linux.resources).unwrap_or_default())
+    let linux = container.config()?.spec.linux.as_ref();
+    Ok(linux.and_then(|linux| linux.resources.clone()).unwrap_or_default())
 }
 
 fn writes(layout: &Layout, resources: &Resources) -> Result<(Vec<Write>, Option<UsageCheck>)> {

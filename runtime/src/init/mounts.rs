@@ -6,7 +6,7 @@
 use super::target;
 use super::tmpcopyup;
 use crate::error::{At, Error, Result};
-use crate::plan::cgroup_mount::CgroupMount;
+use crate::plan::cgroup_mount::{CgroupMount, Hierarchy};
 use crate::plan::mounts::{IdMap, MountKind, MountOp, bind_attr, bind_attr_locked};
 use crate::spawn::Staged;
 use crate::sys::fd::{CWD, leave_to_execve};
@@ -14,10 +14,10 @@ use crate::sys::mount::{self, MountAttr};
 use nix::errno::Errno;
 use nix::libc;
 use nix::mount::MsFlags;
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Makes every mount of the plan below `root`.
 ///
@@ -278,7 +278,7 @@ fn cgroup(root: BorrowedFd<'_>, op: &MountOp, data: &CStr, staged: &Staged<'_>) 
                 // A user namespace without its own cgroup namespace may not mount it: show the
                 // same files by a bind mount.
                 Err(error) if matches!(error.errno(), Some(Errno::EPERM | Errno::EBUSY)) => {
-                    bind_cgroup(target.as_fd(), fallback, op)?;
+                    bind_cgroup(target.as_fd(), c"", fallback, op)?;
                 }
                 other => other?,
             }
@@ -289,15 +289,8 @@ fn cgroup(root: BorrowedFd<'_>, op: &MountOp, data: &CStr, staged: &Staged<'_>) 
             filesystem(target.as_fd(), c"tmpfs", c"tmpfs", quiet, c"mode=755")?;
             let top = target::open(root, &op.destination).at(|| "mount destination")?;
             for hierarchy in binds {
-                let below = target::make_new_directory(top.as_fd(), &hierarchy.name)
-                    .at(|| format!("mkdir({:?})", hierarchy.name))?;
-                if let Some(data) = &hierarchy.data {
-                    let flags = quiet | (op.flags & libc::MS_RDONLY);
-                    filesystem(below.as_fd(), c"cgroup", &hierarchy.source, flags, data)?;
-                } else {
-                    bind_cgroup(below.as_fd(), &hierarchy.source, op)?;
-                }
-                leave_to_execve(below);
+                show_hierarchy(top.as_fd(), hierarchy, op)
+                    .at(|| format!("hierarchy {:?}", hierarchy.name))?;
             }
             for (name, target) in links {
                 nix::unistd::symlinkat(target.as_c_str(), top.as_fd(), name.as_c_str())
@@ -312,7 +305,22 @@ fn cgroup(root: BorrowedFd<'_>, op: &MountOp, data: &CStr, staged: &Staged<'_>) 
     }
 }
 
-fn bind_cgroup(target: BorrowedFd<'_>, source: &CStr, op: &MountOp) -> Result<()> {
+/// One cgroup v1 hierarchy below the tmpfs `top`, which was mounted just now: nobody else has
+/// anything in it.
+fn show_hierarchy(top: BorrowedFd<'_>, hierarchy: &Hierarchy, op: &MountOp) -> Result<()> {
+    let Some(data) = &hierarchy.data else {
+        mkdirat(top, hierarchy.name.as_c_str(), Mode::from_bits_truncate(0o755))
+            .at(|| "mkdirat")?;
+        return bind_cgroup(top, &hierarchy.name, &hierarchy.source, op);
+    };
+    let below = target::make_new_directory(top, &hierarchy.name).at(|| "mkdirat")?;
+    let quiet = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    let flags = quiet | (op.flags & libc::MS_RDONLY);
+    filesystem(below.as_fd(), c"cgroup", &hierarchy.source, flags, data)
+}
+
+/// Binds `source` on `name` in `parent`, or on `parent` itself when there is no name.
+fn bind_cgroup(parent: BorrowedFd<'_>, name: &CStr, source: &CStr, op: &MountOp) -> Result<()> {
     let attr = bind_attr(op.flags, op.cleared).unwrap_or_default();
     let tree = match mount::clone_tree_with(CWD, source, false, &attr, false) {
         // Some of the flags are locked.
@@ -324,7 +332,7 @@ fn bind_cgroup(target: BorrowedFd<'_>, source: &CStr, op: &MountOp) -> Result<()
         }
         other => other.at(|| format!("open_tree_attr({source:?})"))?,
     };
-    mount::attach(tree.as_fd(), target).at(|| format!("move_mount({})", target.as_raw_fd()))?;
+    mount::attach_below(tree.as_fd(), parent, name).at(|| "move_mount")?;
     leave_to_execve(tree);
     Ok(())
 }

@@ -118,18 +118,31 @@ fn tree_flags(path: &CStr, recursive: bool) -> libc::c_uint {
 /// # Errors
 /// move_mount(2): EPERM, ENOTDIR (directory on file or the reverse), EINVAL.
 pub fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    attach_below(tree, target, c"")
+}
+
+/// Attaches the mount `tree` on `name`, one component, in the directory `parent`; no link is
+/// followed.
+///
+/// # Errors
+/// As of [`attach`].
+pub fn attach_below(
+    tree: BorrowedFd<'_>,
+    parent: BorrowedFd<'_>,
+    name: &CStr,
+) -> Result<(), Errno> {
     const F_EMPTY_PATH: libc::c_uint = 0x4;
     const T_EMPTY_PATH: libc::c_uint = 0x40;
-    let empty = c"".as_ptr();
-    // SAFETY: both paths are empty, NUL-terminated and static.
+    let flags = F_EMPTY_PATH | if name.is_empty() { T_EMPTY_PATH } else { 0 };
+    // SAFETY: both paths are NUL-terminated and outlive the call.
     Errno::result(unsafe {
         libc::syscall(
             libc::SYS_move_mount,
             tree.as_raw_fd(),
-            empty,
-            target.as_raw_fd(),
-            empty,
-            F_EMPTY_PATH | T_EMPTY_PATH,
+            c"".as_ptr(),
+            parent.as_raw_fd(),
+            name.as_ptr(),
+            flags,
         )
     })
     .map(drop)

@@ -86,13 +86,10 @@ impl Drop for Scope<'_> {
 }
 
 /// The way into a cgroup, or the one `below` it, of a unit that may be an ordinary user's.
-pub fn of_user(join: Join, unit: Option<&Unit>, below: &str) -> Join {
-    match unit.filter(|unit| unit.user && !geteuid().is_root()) {
-        Some(unit) => Join {
-            into: None,
-            unit: Some((unit.clone(), format!("/{}", below.trim_matches('/')))),
-            ..join
-        },
-        None => join,
+pub fn of_user(mut join: Join, unit: Option<&Unit>, below: &str) -> Join {
+    if let Some(unit) = unit.filter(|unit| unit.user && !geteuid().is_root()) {
+        join.into = None;
+        join.unit = Some((unit.clone(), format!("/{}", below.trim_matches('/'))));
     }
+    join
 }

@@ -99,10 +99,11 @@ impl Fixture {
 
     /// Runs `script` in the cgroup, or in descendants of it, and in the unified one if `unified`.
     pub fn run_in(&mut self, script: &str, sub: &BTreeMap<String, String>, unified: bool) -> u32 {
-        let join = self.cgroup().join_sub(sub).unwrap();
+        let mut join = self.cgroup().join_sub(sub).unwrap();
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]).stdin(Stdio::null());
-        let mut tasks: Vec<std::fs::File> = join.tasks.into_iter().map(Into::into).collect();
+        let mut tasks: Vec<std::fs::File> =
+            std::mem::take(&mut join.tasks).into_iter().map(Into::into).collect();
         if let (Some(path), true) = (self.cgroup().paths().get(""), unified) {
             // This stands in for clone3(2) into the directory.
             let procs = path.join("cgroup.procs");

@@ -1,0 +1,172 @@
+#!/bin/bash
+# The stock docker command line against `deck serve`, in a network namespace of its own.
+# usage: docker-cli.sh DECK HULL SHIM [DOCKER]
+set -u
+if [ "${1:-}" != --inside ]; then
+	[ $# -ge 3 ] || { echo "usage: $0 DECK HULL SHIM [DOCKER]" >&2; exit 2; }
+	exec unshare --net --mount --propagation private "$0" --inside "$@"
+fi
+shift
+deck=$(realpath "$1") hull=$(realpath "$2") shim=$(realpath "$3") docker=${4:-docker}
+work=$(mktemp -d /tmp/deck-e2e.XXXXXX)
+export DECK_DATA_ROOT=$work/d DECK_EXEC_ROOT=$work/r DECK_CONFIG_ROOT=$work/c
+export DECK_RUNTIME=$hull DECK_SHIM=$shim
+export DOCKER_HOST=unix://$work/s DOCKER_CONFIG=$work/docker
+mkdir -p "$DOCKER_CONFIG"
+ip link set lo up
+failed=0 passed=0
+
+serve() {
+	"$deck" serve -H "$DOCKER_HOST" >>"$work/log" 2>&1 &
+	server=$!
+	for _ in $(seq 100); do $docker version >/dev/null 2>&1 && return; sleep 0.1; done
+	echo "deck serve does not answer"; cat "$work/log"; exit 1
+}
+
+finish() {
+	$docker ps -aq 2>/dev/null | xargs -r $docker rm -f >/dev/null 2>&1
+	kill "$server" 2>/dev/null
+	wait "$server" 2>/dev/null
+	left=$(grep -c "$work" /proc/self/mountinfo)
+	[ "$left" = 0 ] || { echo "not ok - $left mounts are left"; failed=$((failed + 1)); }
+	# Shims end after their last answer.
+	for _ in $(seq 50); do pgrep -f -- "-address $work" >/dev/null || break; sleep 0.1; done
+	if pgrep -f -- "-address $work" >/dev/null; then
+		echo "not ok - shims are left"; failed=$((failed + 1))
+		pgrep -f -- "-address $work" | xargs -r kill -9
+	fi
+	rm -rf "$work"
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ]
+	exit
+}
+trap finish EXIT
+
+# is NAME EXPECTED COMMAND...: standard output and error, trimmed, match a pattern.
+is() {
+	local name=$1 expected=$2 got
+	shift 2
+	got=$("$@" 2>&1 </dev/null)
+	# shellcheck disable=SC2053 -- a pattern is meant
+	if [[ $got == $expected ]]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		printf 'not ok - %s\n  expected: %s\n  got: %s\n' "$name" "$expected" "$got"
+	fi
+}
+
+# status NAME EXPECTED COMMAND...: exit status.
+status() {
+	local name=$1 expected=$2 got
+	shift 2
+	"$@" >/dev/null 2>&1 </dev/null
+	got=$?
+	if [ "$got" = "$expected" ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		printf 'not ok - %s: exit status %s, expected %s\n' "$name" "$got" "$expected"
+	fi
+}
+
+image() {
+	local root=$work/image
+	mkdir -p "$root"/{bin,etc,tmp,data}
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	for applet in sh ls cat echo sleep true false id env touch mkdir head seq stty tty wc kill; do
+		ln -s busybox "$root/bin/$applet"
+	done
+	echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
+	echo 'user:x:1000:1000:u:/tmp:/bin/sh' >>"$root/etc/passwd"
+	echo 'root:x:0:' >"$root/etc/group"
+	echo seeded >"$root/data/seed"
+	tar -C "$root" -c . | $docker import - box:1
+}
+
+serve
+is import 'sha256:*' image
+net=(--network none)
+is 'run prints' hello $docker run --rm "${net[@]}" box:1 echo hello
+status 'run passes the exit status on' 3 $docker run --rm "${net[@]}" box:1 sh -c 'exit 3'
+status 'no such command is 127' 127 $docker run --rm "${net[@]}" box:1 nosuchcommand
+status 'a directory is 126' 126 $docker run --rm "${net[@]}" box:1 /etc
+status 'no such image is 125' 125 $docker run --rm --pull never "${net[@]}" nosuch true
+is 'streams are told apart' err sh -c "$docker run --rm --network none box:1 sh -c 'echo out; echo err >&2' 2>&1 >/dev/null"
+is 'input is passed on' given sh -c "echo given | $docker run -i --rm --network none box:1 cat"
+is 'a terminal' '*/dev/*' script -qec "$docker run -it --rm --network none box:1 tty" /dev/null
+is 'all output comes' '100000*' $docker run --rm "${net[@]}" box:1 sh -c 'seq 100000 | wc -l'
+is 'much output comes whole' 588895 sh -c "$docker run --rm --network none box:1 seq 100000 | wc -c"
+is 'removed ones are gone' '' $docker ps -aq
+
+is 'run -d' '????????????*' $docker run -d --name c1 "${net[@]}" box:1 sh -c 'i=0; while :; do echo line $i; i=$((i+1)); sleep 0.2; done'
+is 'a name is taken' '*Conflict. The container name "/c1"*' $docker run -d --name c1 "${net[@]}" box:1 true
+is ps '*c1*' $docker ps --format '{{.Names}} {{.Status}}'
+is 'inspect knows the state' 'running true' $docker inspect -f '{{.State.Status}} {{.State.Running}}' c1
+status 'nsenter works on its pid' 0 sh -c "nsenter -t \$($docker inspect -f '{{.State.Pid}}' c1) -u -i -n -p true"
+is exec 'in c1' $docker exec c1 echo in c1
+status 'exec passes the exit status on' 4 $docker exec c1 sh -c 'exit 4'
+status 'exec: no such command is 127' 127 $docker exec c1 nosuchcommand
+is 'exec as another user' 1000 $docker exec -u user c1 id -u
+is 'exec with a variable and a directory' '*/tmp*1' $docker exec -e A=1 -w /tmp c1 sh -c 'pwd; echo $A'
+is 'exec with a terminal' '*/dev/*' script -qec "$docker exec -it c1 tty" /dev/null
+is logs '*line 0*line 1*' $docker logs c1
+is 'logs --tail' 'line *' $docker logs --tail 1 c1
+is top '*sh -c*' $docker top c1
+is stats 'c1 *' $docker stats --no-stream --format '{{.Name}} {{.PIDs}}' c1
+is 'cp from' 'root:x:0:0*' sh -c "$docker cp c1:/etc/passwd - | tar xO"
+echo copied >"$work/file"
+status 'cp to' 0 $docker cp "$work/file" c1:/tmp/file
+is 'cp arrived' copied $docker exec c1 cat /tmp/file
+is diff '*/tmp/file*' $docker diff c1
+is commit 'sha256:*' $docker commit c1 made:1
+is 'the commit runs' copied $docker run --rm "${net[@]}" made:1 cat /tmp/file
+is export '*tmp/file*' sh -c "$docker export c1 | tar t"
+is pause c1 $docker pause c1
+is paused '*(Paused)' $docker ps --format '{{.Status}}'
+is unpause c1 $docker unpause c1
+status update 0 $docker update --memory 100m --memory-swap 200m c1
+is 'the update is there' 104857600 $docker inspect -f '{{.HostConfig.Memory}}' c1
+status rename 0 $docker rename c1 c2
+is restart c2 $docker restart -t 1 c2
+is stop c2 $docker stop -t 1 c2
+is stopped 'exited 137' $docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' c2
+is 'cp from a stopped one' copied sh -c "$docker cp c2:/tmp/file - | tar xO"
+is start c2 $docker start c2
+is 'rm refuses' '*container is running*' $docker rm c2
+is 'rm -f' c2 $docker rm -f c2
+
+is 'start -a' attached sh -c "$docker create --name a1 --network none box:1 echo attached >/dev/null; $docker start -a a1"
+is wait 9 sh -c "$docker run -d --name w1 --network none box:1 sh -c 'sleep 1; exit 9' >/dev/null; $docker wait w1"
+is 'logs -f ends' '*one*two*' sh -c "$docker run -d --name f1 --network none box:1 sh -c 'echo one; sleep 1; echo two' >/dev/null; $docker logs -f f1"
+is prune '*Deleted Containers*' $docker container prune -f
+
+is 'volume create' v1 $docker volume create v1
+is 'a new volume is filled' seeded $docker run --rm -v v1:/data "${net[@]}" box:1 cat /data/seed
+is 'volumes keep' kept sh -c "$docker run --rm --network none -v v1:/data box:1 sh -c 'echo kept >/data/k'; $docker run --rm --network none -v v1:/data box:1 cat /data/k"
+is 'read-only' '*Read-only*' $docker run --rm "${net[@]}" -v v1:/data:ro box:1 touch /data/x
+is 'bind' copied $docker run --rm "${net[@]}" -v "$work/file:/f" box:1 cat /f
+is 'volumes-from' kept sh -c "$docker create --name vf --network none -v v1:/data box:1 true >/dev/null; $docker run --rm --network none --volumes-from vf box:1 cat /data/k"
+is 'in use' '*volume is in use*' $docker volume rm v1
+$docker rm -f vf >/dev/null
+is 'volume rm' v1 $docker volume rm v1
+is 'anonymous volumes go' '' sh -c "$docker run --rm --network none -v /anon box:1 true; $docker volume ls -q"
+is tmpfs 'tmpfs*' $docker run --rm "${net[@]}" --tmpfs /t box:1 sh -c 'head -n 100 /proc/mounts | while read a b c; do [ $b = /t ] && echo $c; done'
+
+is 'restart policy' '3*' sh -c "$docker run -d --name r1 --restart on-failure:3 --network none box:1 false >/dev/null; sleep 4; $docker inspect -f '{{.RestartCount}} {{.State.Status}}' r1"
+is health healthy sh -c "$docker run -d --name h1 --health-cmd true --health-interval 1s --network none box:1 sleep 100 >/dev/null; sleep 4; $docker inspect -f '{{.State.Health.Status}}' h1"
+is events '*create*start*die*' sh -c "$docker events --since 1h --until 0s --filter container=r1 --format '{{.Action}}'"
+
+# Whatever is killed, ps tells the truth.
+$docker run -d --name k1 --network none box:1 sleep 1000 >/dev/null
+kill -9 "$server"; wait "$server" 2>/dev/null
+serve
+is 'it outlives the server' 'running' $docker inspect -f '{{.State.Status}}' k1
+is 'exec after that' back $docker exec k1 echo back
+kill -9 "$($docker inspect -f '{{.State.Pid}}' k1)"
+is 'a killed process is told' 137 $docker wait k1
+$docker start k1 >/dev/null
+pgrep -f -- "-id $($docker inspect -f '{{.Id}}' k1)" | xargs -r kill -9
+kill -9 "$($docker inspect -f '{{.State.Pid}}' k1)" 2>/dev/null
+is 'a killed shim is told' 'exited' $docker inspect -f '{{.State.Status}}' k1
+is 'kill all' '*h1*' sh -c "$docker kill \$($docker ps -q --filter name=h1) >/dev/null; $docker ps -a --filter name=h1 --format '{{.Names}}'"

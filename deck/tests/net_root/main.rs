@@ -1,0 +1,74 @@
+//! Networks on the real kernel, as root. The host is a network namespace of the tests' own, and so
+//! is everything else: nothing outside is touched.
+//!
+//! Containers are namespaces without processes: a socket belongs to the namespace it was made in,
+//! so the tests hold the sockets of servers and clients themselves.
+
+mod firewall;
+mod lifecycle;
+mod names;
+mod ports;
+mod world;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use std::path::Path;
+use std::process::{ExitCode, exit};
+use std::time::Instant;
+use world::World;
+
+type Case = (&'static str, fn(&World));
+
+fn cases() -> Vec<Case> {
+    [names::CASES, ports::CASES, firewall::CASES, lifecycle::CASES].concat()
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        // deck itself, as the networks start it.
+        Some("dns") => return dns(&arguments[1]),
+        Some("attach-and-detach") => lifecycle::victim(&arguments[1]),
+        _ => {}
+    }
+    if !nix::unistd::Uid::effective().is_root() {
+        println!("skipped: networks need root");
+        return ExitCode::SUCCESS;
+    }
+    private_host();
+    let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
+    let mut failed = 0;
+    for (name, case) in cases() {
+        if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
+            continue;
+        }
+        let start = Instant::now();
+        let result = std::panic::catch_unwind(|| World::run(case));
+        let verdict = if result.is_ok() { "ok" } else { "FAILED" };
+        println!("{name} ... {verdict} ({} ms)", start.elapsed().as_millis());
+        failed += u32::from(result.is_err());
+    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn dns(directory: &str) -> ExitCode {
+    match deck::net::dns::server::run(Path::new(directory)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            exit(1)
+        }
+    }
+}
+
+/// Namespaces of our own, with the tests' resolv.conf and nobody else's mounts.
+fn private_host() {
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_PRIVATE | MsFlags::MS_REC, none).unwrap();
+    // /proc/sys shows the reader's namespace, but /run is everybody's.
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), none).unwrap();
+    std::fs::write("/run/resolv.conf", "nameserver 127.0.0.1\nsearch corp.example\n").unwrap();
+    mount(Some("/run/resolv.conf"), "/etc/resolv.conf", none, MsFlags::MS_BIND, none).unwrap();
+    world::sh("ip link set lo up");
+}
