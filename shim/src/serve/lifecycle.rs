@@ -343,6 +343,8 @@ impl Server {
             _ => {}
         }
         let Some(container) = self.containers.remove(&job.id) else { return };
+        // One that was never restored.
+        self.restoring.remove(&job.id);
         if let Some(cgroup) = &container.cgroup {
             self.oom.forget(cgroup);
         }
