@@ -12,6 +12,7 @@ use crate::container::parse;
 use crate::context::Context;
 use crate::mutant::{Break, drops, pretends, sets};
 use crate::needs::Need;
+use crate::observation::Mount;
 use crate::runtime::read;
 
 /// The chapter.
@@ -306,7 +307,7 @@ fn privileges() -> Vec<Case> {
             }),
         attack("cgroup-mount-in-user-namespace", "CVE-2023-25809")
             .needs(Need::Root)
-            .breaks(drops("/linux/cgroupsPath"))
+            .breaks(sets("/mounts/4/options", json!(["rw"])))
             .runs(|c| {
                 std::fs::create_dir_all(c.rootfs().join("sys/fs/cgroup"))?;
                 c.user_namespace(100_000, 65_536);
@@ -319,7 +320,10 @@ fn privileges() -> Vec<Case> {
                 ]);
                 let seen = c.observe()?;
                 let made = |request: &str| seen.tried(request).worked();
-                own_cgroup(c, &seen)?;
+                let writable =
+                    |mount: &&Mount| mount.fstype.starts_with("cgroup") && !mount.has("ro");
+                let found = seen.mounts.iter().find(writable);
+                ensure(found.is_none(), || format!("{found:?}"))?;
                 ensure(!made("mkdir:/sys/fs/cgroup/pids/new"), || "a cgroup can be made".into())?;
                 ensure(!made("mkdir:/sys/fs/cgroup/new"), || "it can be written".into())
             }),
@@ -332,12 +336,6 @@ fn privileges() -> Vec<Case> {
                 ensure(!seen.tried("create:/etc/new").worked(), || "it can be written".into())
             }),
     ]
-}
-
-/// The container's processes are in the cgroup the configuration names.
-fn own_cgroup(c: &Context, seen: &crate::observation::Observation) -> Verdict {
-    let inside = seen.cgroups.iter().any(|line| line.contains(c.cgroup.as_str()));
-    ensure(inside, || format!("{:?}", seen.cgroups))
 }
 
 fn exec() -> Vec<Case> {

@@ -32,18 +32,28 @@ fn map(pid: pid_t, file: &str, helper: &str, text: &str) -> Result<()> {
         Err(error) if matches!(error.errno(), Some(Errno::EPERM | Errno::EACCES)) => {}
         other => return other,
     }
+    let group = file == "gid_map";
+    let own = if group { nix::unistd::getegid().as_raw() } else { nix::unistd::geteuid().as_raw() };
+    if is_only(text, own) {
+        // The caller's own id needs no helper, nor an account that the helper would ask for; a gid
+        // may be mapped once setgroups(2) is given up (user_namespaces(7)).
+        if group {
+            proc_write(pid, "setgroups", "deny")?;
+        }
+        return proc_write(pid, file, text);
+    }
     match helped(pid, helper, text) {
-        Ok(()) => Ok(()),
-        // Without the helper: one id, the caller's own; gids only once setgroups(2) is given up
-        // (user_namespaces(7)).
         Err(error) if error.errno() == Some(Errno::ENOENT) => {
-            if file == "gid_map" {
-                proc_write(pid, "setgroups", "deny")?;
-            }
-            proc_write(pid, file, text).at(|| format!("{helper} is not installed"))
+            Err(error).at(|| format!("{helper} is not installed"))
         }
         other => other,
     }
+}
+
+/// Whether the map holds this one id of the host and no other.
+fn is_only(text: &str, id: u32) -> bool {
+    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+    matches!(fields[..], [_, host, "1"] if host == id.to_string())
 }
 
 fn proc_write(pid: pid_t, file: &str, text: &str) -> Result<()> {
@@ -92,5 +102,18 @@ pub fn namespace(uid_map: &str, gid_map: &str) -> Result<OwnedFd> {
             let _ = child::wait(pidfd.as_fd());
             Ok(opened?.into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ones_own_id_is_told_from_others() {
+        assert!(is_only("0 1000 1\n", 1000));
+        assert!(!is_only("0 1001 1\n", 1000));
+        assert!(!is_only("0 1000 2\n", 1000));
+        assert!(!is_only("0 1000 1\n1 100000 65536\n", 1000));
     }
 }
