@@ -171,8 +171,13 @@ fn join(container: &Container, request: &Request<'_>) -> Result<Join> {
         return Ok(scope::of_user(cgroup.join_sub(request.cgroup)?, unit, below));
     }
     match cgroup.join().map(|join| scope::of_user(join, unit, "")) {
-        Err(error) if error.errno() == Some(Errno::ENOENT) => {
+        Err(error) if error.errno() == Some(Errno::ENOENT) && cgroup.is_v2() => {
             Cgroup::join_process(Path::new("/sys/fs/cgroup"), container.state.init_process_pid)
+        }
+        // On v1 a cgroup with a process in it can't be removed: an ordinary user's container was
+        // never put into one, and neither is what joins it.
+        Err(error) if error.errno() == Some(Errno::ENOENT) && !nix::unistd::geteuid().is_root() => {
+            Ok(Join::default())
         }
         other => other,
     }

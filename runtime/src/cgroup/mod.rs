@@ -104,7 +104,7 @@ impl Cgroup {
     }
 
     /// Whether the unified directory is all there is.
-    fn is_v2(&self) -> bool {
+    pub fn is_v2(&self) -> bool {
         matches!(self.places.as_slice(), [place] if place.unified)
     }
 
