@@ -5,11 +5,13 @@ use super::{Engine, text};
 use crate::bundle;
 use crate::error::{At, Error, Result};
 use crate::store::records::{self, Table};
-use crate::supervise::{Log, Stdio};
+use crate::supervise::{Log, Stdio, Task};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Capabilities in the order of their numbers (capability.h).
 const CAPABILITIES: &[&str] = &[
@@ -163,16 +165,13 @@ impl Engine {
         let action = format!("exec_start: {}", exec.command.join(" "));
         self.emit_container(&container, &action, &[("execID", id)]);
         let started = task.exec(id, process, &stdio).and_then(|()| {
-            let stream = if attach {
-                Some(
-                    UnixStream::connect(&socket)
-                        .at(|| format!("connect to {}", socket.display()))?,
-                )
-            } else {
-                None
-            };
-            exec.pid = task.start(id)?;
-            Ok(stream)
+            if !attach {
+                exec.pid = task.start(id)?;
+                return Ok(None);
+            }
+            let (pid, stream) = start_attached(&mut task, id, &socket)?;
+            exec.pid = pid;
+            Ok(Some(stream))
         });
         match started {
             Ok(stream) => {
@@ -266,6 +265,28 @@ impl Engine {
         adapt(&mut process, container, exec, &root)?;
         serde_json::to_vec(&process).map_err(|error| Error::internal(error.to_string()))
     }
+}
+
+/// Starts an exec while connecting to its streams: the shim listens from within the start on, and
+/// tells only what is written after somebody is attached.
+fn start_attached(task: &mut Task, id: &str, socket: &Path) -> Result<(i32, UnixStream)> {
+    let started = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let connecting = scope.spawn(|| {
+            loop {
+                let last = started.load(Ordering::Acquire);
+                match UnixStream::connect(socket) {
+                    Err(_) if !last => std::thread::sleep(Duration::from_micros(200)),
+                    other => return other,
+                }
+            }
+        });
+        let pid = task.start(id);
+        started.store(true, Ordering::Release);
+        let stream =
+            connecting.join().unwrap_or_else(|_| Err(std::io::Error::other("a worker died")));
+        Ok((pid?, stream.at(|| format!("connect to {}", socket.display()))?))
+    })
 }
 
 /// Changes the container's process object to an exec's.

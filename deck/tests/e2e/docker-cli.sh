@@ -123,7 +123,7 @@ is commit 'sha256:*' $docker commit c1 made:1
 is 'the commit runs' copied $docker run --rm "${net[@]}" made:1 cat /tmp/file
 is export '*tmp/file*' sh -c "$docker export c1 | tar t"
 is pause c1 $docker pause c1
-is paused '*(Paused)' $docker ps --format '{{.Status}}'
+is paused '*Paused*' $docker ps --format '{{.Status}}'
 is unpause c1 $docker unpause c1
 status update 0 $docker update --memory 100m --memory-swap 200m c1
 is 'the update is there' 104857600 $docker inspect -f '{{.HostConfig.Memory}}' c1
