@@ -97,7 +97,7 @@ impl Prepared<'_> {
 }
 
 /// Whether missing permissions on cgroups are put up with.
-fn rootless(global: &Global) -> bool {
+pub(super) fn rootless(global: &Global) -> bool {
     match global.rootless {
         Rootless::True => true,
         Rootless::False => false,

@@ -1,11 +1,39 @@
-//! `hull explain`.
+//! `hull explain`: what `create` would do, without doing it.
 
-use super::args::ExplainArgs;
+use super::args::{ExplainArgs, Format};
 use super::exit_code::ExitCode;
 use super::global::Global;
+use super::{create, print};
 use crate::error::{Error, Result};
+use crate::launch::probe;
+use crate::plan::explain::Explanation;
+use crate::plan::{Options, Plan};
+use crate::spec::check::problems_to_error;
+use crate::spec::load::Bundle;
+use std::path::Path;
 
 /// Carries the command out.
-pub fn run(_global: &Global, _args: &ExplainArgs) -> Result<ExitCode> {
-    Err(Error::unsupported("explain is not part of this build"))
+pub fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode> {
+    let bundle = Bundle::open(args.bundle.as_deref().unwrap_or(Path::new(".")))?;
+    let host = probe(&bundle.spec)?;
+    let options = Options {
+        // The name of the bundle stands for the id, which only `create` is told.
+        id: bundle.path.file_name().and_then(|name| name.to_str()).unwrap_or("container"),
+        bundle: &bundle.path,
+        no_pivot: false,
+        keyring: true,
+        rootless: create::rootless(global),
+    };
+    let plan =
+        Plan::new(&bundle.spec, &options, &host).map_err(|found| problems_to_error(&found))?;
+    let explanation = Explanation::of(&plan, &bundle.spec);
+    match args.format {
+        Format::Table => print(&explanation.to_string())?,
+        Format::Json => {
+            let json = serde_json::to_string_pretty(&explanation)
+                .map_err(|error| Error::config(format!("explain: {error}")))?;
+            print(&format!("{json}\n"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -33,6 +33,10 @@ pub fn settle(staged: &Staged<'_>, channel: &Channel) -> Result<()> {
     if plan.creates(NamespaceType::User) {
         channel.await_go_on()?;
     }
+    // Before the ids change: that makes /proc/self root's of the initial namespace (proc_pid(5)).
+    if plan.creates(NamespaceType::Time) {
+        time(staged)?;
+    }
     if plan.has(NamespaceType::User) {
         become_root()?;
     }
@@ -44,9 +48,6 @@ pub fn settle(staged: &Staged<'_>, channel: &Channel) -> Result<()> {
     }
     if plan.creates(NamespaceType::Cgroup) {
         unshare(NamespaceType::Cgroup.flag()).at(|| "unshare(cgroup)")?;
-    }
-    if plan.creates(NamespaceType::Time) {
-        time(staged)?;
     }
     // Other processes of a joined pid namespace must not reach into this one (CVE-2016-9962).
     cap::set_dumpable(false).at(|| "prctl(PR_SET_DUMPABLE)")

@@ -140,7 +140,7 @@ fn known(name: &str, last: u32) -> Option<u64> {
     (u32::from(capability.index()) <= last).then(|| capability.bitmask())
 }
 
-fn names_of(mask: u64) -> String {
+pub(super) fn names_of(mask: u64) -> String {
     let mut names: Vec<String> = caps::all()
         .into_iter()
         .filter(|capability| mask & capability.bitmask() != 0)

@@ -6,6 +6,7 @@
 pub mod cgroup;
 pub mod cgroup_mount;
 pub mod devices;
+pub mod explain;
 pub mod identity;
 pub mod mount_options;
 pub mod mounts;
@@ -15,6 +16,7 @@ pub mod process;
 pub mod rootfs;
 pub mod seccomp;
 pub mod sysctl;
+pub mod weaknesses;
 
 use crate::cgroup::layout::Layout;
 use crate::netdev;

@@ -186,7 +186,12 @@ fn explain_shows_the_plan_and_does_nothing() {
     c.save();
     let out = c.call(&["explain", "--bundle", &c.text("")]).ok();
     assert!(out.contains("/somewhere"), "{out}");
-    assert!(out.contains("pid"), "{out}");
+    assert!(out.contains("pid: a new one"), "{out}");
+    assert!(out.contains("warning     no user namespace"), "{out}");
+    let out = c.call(&["explain", "--format", "json", "--bundle", &c.text("")]).ok();
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(json["effects"]["mounts"].to_string().contains("/somewhere"), "{json}");
+    assert!(json["warnings"].to_string().contains("no seccomp filter"), "{json}");
     assert!(c.leftovers().is_empty(), "{:?}", c.leftovers());
     assert!(!c.rootfs("somewhere").exists());
 }

@@ -131,3 +131,14 @@ fn the_container_cannot_leave_its_ids() {
     assert_ne!(outcome.code, 0);
     assert_eq!(outcome.out, "");
 }
+
+#[test]
+fn a_time_namespace_of_a_user_namespace_takes_offsets() {
+    lacks!(Kind::Runc(1, ..2) | Kind::Crun(..) => "has no time namespaces, or cuts them off");
+    let c = container("cat /proc/self/timens_offsets").edit(|s| {
+        namespace(s, "time", None);
+        s["linux"]["timeOffsets"] = json!({"boottime": {"secs": 1337}});
+    });
+    let out = c.run().ok();
+    assert!(out.lines().any(|line| line.split_whitespace().eq(["boottime", "1337", "0"])), "{out}");
+}
