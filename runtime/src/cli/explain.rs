@@ -10,19 +10,23 @@ use crate::plan::explain::Explanation;
 use crate::plan::{Options, Plan};
 use crate::spec::check::problems_to_error;
 use crate::spec::load::Bundle;
+use crate::systemd::scope;
 use std::path::Path;
 
 /// Carries the command out.
 pub fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode> {
     let bundle = Bundle::open(args.bundle.as_deref().unwrap_or(Path::new(".")))?;
     let host = probe(&bundle.spec)?;
+    let rootless = create::rootless(global);
+    let facts = global.systemd_cgroup.then(|| scope::facts(rootless)).transpose()?;
     let options = Options {
         // The name of the bundle stands for the id, which only `create` is told.
         id: bundle.path.file_name().and_then(|name| name.to_str()).unwrap_or("container"),
         bundle: &bundle.path,
         no_pivot: false,
         keyring: true,
-        rootless: create::rootless(global),
+        rootless,
+        systemd: facts.as_ref(),
     };
     let plan =
         Plan::new(&bundle.spec, &options, &host).map_err(|found| problems_to_error(&found))?;
