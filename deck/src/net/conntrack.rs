@@ -4,6 +4,7 @@
 //! address that is gone or belongs to another container.
 
 use super::link;
+use super::model::Protocol;
 use super::netlink::{Message, Netlink, attribute, field};
 use super::ports::Published;
 use crate::error::{At, Result};
@@ -11,23 +12,20 @@ use nix::errno::Errno;
 use nix::libc;
 use std::net::IpAddr;
 
-/// linux/netfilter/nfnetlink_conntrack.h.
-mod constants {
-    /// `NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET`.
-    pub const GET: u16 = 1 << 8 | 1;
-    /// `NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE`.
-    pub const DELETE: u16 = 1 << 8 | 2;
-    pub const CTA_TUPLE_ORIG: u16 = 1;
-    pub const CTA_TUPLE_REPLY: u16 = 2;
-    pub const CTA_TUPLE_IP: u16 = 1;
-    pub const CTA_TUPLE_PROTO: u16 = 2;
-    pub const CTA_IP_V4_SRC: u16 = 1;
-    pub const CTA_IP_V6_SRC: u16 = 3;
-    pub const CTA_PROTO_NUM: u16 = 1;
-    pub const CTA_PROTO_DST_PORT: u16 = 3;
-    pub const NLA_F_NESTED: u16 = 0x8000;
-}
-use constants::*;
+// linux/netfilter/nfnetlink_conntrack.h.
+/// `NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET`.
+const GET: u16 = 1 << 8 | 1;
+/// `NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE`.
+const DELETE: u16 = 1 << 8 | 2;
+const CTA_TUPLE_ORIG: u16 = 1;
+const CTA_TUPLE_REPLY: u16 = 2;
+const CTA_TUPLE_IP: u16 = 1;
+const CTA_TUPLE_PROTO: u16 = 2;
+const CTA_IP_V4_SRC: u16 = 1;
+const CTA_IP_V6_SRC: u16 = 3;
+const CTA_PROTO_NUM: u16 = 1;
+const CTA_PROTO_DST_PORT: u16 = 3;
+const NLA_F_NESTED: u16 = 0x8000;
 
 /// An entry: its original direction as the kernel told it, and what is asked about it.
 struct Entry {
@@ -43,6 +41,8 @@ struct Entry {
 /// # Errors
 /// The kernel's answer.
 pub fn forget(addresses: &[IpAddr], ports: &[Published]) -> Result<()> {
+    let is_udp = |port: &&Published| port.protocol == Protocol::Udp;
+    let ports: Vec<u16> = ports.iter().filter(is_udp).map(|port| port.host_port).collect();
     if addresses.is_empty() && ports.is_empty() {
         return Ok(());
     }
@@ -59,7 +59,7 @@ pub fn forget(addresses: &[IpAddr], ports: &[Published]) -> Result<()> {
         let concerned = |entry: &&Entry| {
             let ends = [entry.source, entry.answerer];
             ends.iter().flatten().any(|end| addresses.contains(end))
-                || ports.iter().any(|port| Some(port.host_port) == entry.udp_port)
+                || entry.udp_port.is_some_and(|port| ports.contains(&port))
         };
         for entry in entries.iter().filter(concerned) {
             let request = Message::new(DELETE, 0, &[family, 0, 0, 0])

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 /// All networks of one data root. Several processes may hold one each; every change is one
 /// transaction, and what is done to the host is done under a lock file.
@@ -143,8 +144,14 @@ impl Networks {
     /// 404 for networks that aren't there, 400/403 for addresses that can't be given, 500 with
     /// Docker's text for ports that are taken; then nothing is left behind but the namespace.
     pub fn attach(&self, container: &ContainerNet) -> Result<Attached> {
-        if self.state()?.container(&container.id).is_some() {
+        let before = self.state()?;
+        if before.container(&container.id).is_some() {
             self.take_off(&container.id)?;
+        }
+        let chosen = |endpoint: &EndpointSpec| endpoint.ipv4.is_some() || endpoint.ipv6.is_some();
+        if !before.leftover.is_empty() && container.endpoints.iter().any(chosen) {
+            // A container with an address of its own starts again: it may be among them.
+            self.bury()?;
         }
         let asked = plan::Host {
             is_free: &host::is_free,
@@ -173,9 +180,13 @@ impl Networks {
     /// # Errors
     /// The host refuses; what could be removed is removed, and the record stays for another try.
     pub fn detach(&self, container: &str) -> Result<()> {
-        let known = self.state()?.container(container).map(|known| known.netns.clone());
-        let taken = if known.is_some() { self.take_off(container) } else { Ok(()) };
-        taken.and(netns::remove(&known.unwrap_or_else(|| self.netns_path(container))))
+        let Some(known) = self.state()?.container(container).cloned() else {
+            return netns::remove(&self.netns_path(container));
+        };
+        // Its links go with the namespace, in the kernel's own time (tens of milliseconds).
+        netns::remove(&known.netns)?;
+        host::forget_flows(&known.endpoints, &known.published)?;
+        self.strike(&known, true)
     }
 
     /// Puts a running container on one more network.
@@ -304,7 +315,21 @@ impl Networks {
         result
     }
 
+    /// Makes sure that the links of containers that left are gone.
+    fn bury(&self) -> Result<()> {
+        let left = self.state()?.leftover;
+        if left.is_empty() {
+            return Ok(());
+        }
+        host::unplug(&left, &[])?;
+        rows::change(&self.records(), |state| {
+            state.leftover.retain(|endpoint| !left.iter().any(|gone| gone.id == endpoint.id));
+            Ok(())
+        })
+    }
+
     fn sweep_locked(&self, force: bool) -> Result<()> {
+        self.bury()?;
         let mut state = self.state()?;
         let mut forwarding = state.forwarding.clone();
         host::remove_unused(&state, &mut forwarding)?;
@@ -323,20 +348,27 @@ impl Networks {
         if endpoints.is_empty() {
             return Ok(());
         }
-        let state = {
-            let lock = self.lock()?;
-            let mut state = self.state()?;
-            self.prepare(&mut state, endpoints)?;
-            self.tell_names(&state)?;
-            drop(lock);
-            state
-        };
-        host::plug(&state, container, endpoints)?;
-        super::conntrack::forget(&[], &container.published)?;
-        if view::resolves_names(&state, container) {
-            dns::serve(&self.run, &self.program, &state, container)?;
-        }
-        Ok(())
+        let lock = self.lock()?;
+        let mut state = self.state()?;
+        self.prepare(&mut state, endpoints)?;
+        self.tell_names(&state)?;
+        let state = &state;
+        // Three things that wait for the kernel, none for another one.
+        thread::scope(|scope| {
+            let rules = scope.spawn(move || {
+                let applied = self.apply_rules(state, false);
+                drop(lock);
+                applied
+            });
+            let serve = || dns::serve(&self.run, &self.program, state, container);
+            let names = view::resolves_names(state, container).then(|| scope.spawn(serve));
+            let plugged = host::plug(state, container, endpoints);
+            let ended = || Err(Error::internal("network thread ended early"));
+            let ruled = rules.join().unwrap_or_else(|_| ended());
+            let named = names.map_or(Ok(()), |names| names.join().unwrap_or_else(|_| ended()));
+            plugged.and(ruled).and(named)
+        })?;
+        host::forget_flows(&[], &container.published)
     }
 
     fn prepare(&self, state: &mut State, endpoints: &[Endpoint]) -> Result<()> {
@@ -352,8 +384,7 @@ impl Networks {
             })?;
             state.forwarding = forwarding;
         }
-        made?;
-        self.apply_rules(state, false)
+        made
     }
 
     /// Takes a container off its networks; its namespace stays. Effects before the record: a kill
@@ -361,14 +392,22 @@ impl Networks {
     fn take_off(&self, id: &str) -> Result<()> {
         let Some(container) = self.state()?.container(id).cloned() else { return Ok(()) };
         host::unplug(&container.endpoints, &container.published)?;
+        self.strike(&container, false)
+    }
+
+    /// Removes a container's ports and record; keeps its links in mind when they may still be there.
+    fn strike(&self, container: &Container, links_left: bool) -> Result<()> {
         let lock = self.lock()?;
         let mut state = self.state()?;
-        state.containers.retain(|other| other.id != id);
+        state.containers.retain(|other| other.id != container.id);
         if !container.published.is_empty() {
             self.apply_rules(&state, false)?;
         }
         rows::change(&self.records(), |state| {
-            state.containers.retain(|other| other.id != id);
+            state.containers.retain(|other| other.id != container.id);
+            if links_left {
+                state.leftover.extend(container.endpoints.iter().cloned());
+            }
             Ok(())
         })?;
         self.tell_names(&state)?;

@@ -108,11 +108,10 @@ impl ResolvConf {
 pub fn resolv_conf(host: &str, dns: &DnsSpec, resolver: Resolver) -> String {
     let mut conf = ResolvConf::parse(host).overridden(dns);
     match resolver {
-        Resolver::Host => {}
         Resolver::Direct { ipv6 } if dns.servers.is_empty() => {
             conf.servers.retain(|server| !server.is_loopback() && (server.is_ipv4() || ipv6));
         }
-        Resolver::Direct { .. } => {}
+        Resolver::Host | Resolver::Direct { .. } => {}
         Resolver::Embedded => {
             conf.servers = vec![EMBEDDED_DNS.into()];
             // A name without dots is a container's: ask the embedded server before searching.

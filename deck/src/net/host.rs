@@ -44,7 +44,11 @@ pub fn new_id() -> Result<String> {
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut bytes))
         .at(|| "read /dev/urandom")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(digit).collect())
+}
+
+fn digit(nibble: u8) -> Option<char> {
+    char::from_digit(nibble.into(), 16)
 }
 
 /// What a new network must fit in with.
@@ -299,8 +303,16 @@ pub fn unplug(endpoints: &[Endpoint], published: &[Published]) -> Result<()> {
     for endpoint in endpoints {
         result = result.and(links.remove(&endpoint.veth));
     }
+    result.and(forget_flows(endpoints, published))
+}
+
+/// Forgets the flows of endpoints, and the UDP flows to published ports.
+///
+/// # Errors
+/// The kernel's answers.
+pub fn forget_flows(endpoints: &[Endpoint], published: &[Published]) -> Result<()> {
     let addresses: Vec<IpAddr> = endpoints.iter().flat_map(Endpoint::addresses).collect();
-    result.and(conntrack::forget(&addresses, published))
+    conntrack::forget(&addresses, published)
 }
 
 fn set(path: &str, value: &str) -> Result<()> {

@@ -165,16 +165,12 @@ mod tests {
             let subnet: IpNet = format!("10.1.0.0/{length}").parse().unwrap();
             let mut taken = HashSet::new();
             for _ in 0..count {
-                match next_address(subnet, None, &taken) {
-                    Ok(address) => {
-                        prop_assert!(check_address(subnet, address, &taken).is_ok());
-                        taken.insert(address);
-                    }
-                    Err(_) => {
-                        prop_assert_eq!(taken.len(), (1 << (32 - length)) - 2);
-                        break;
-                    }
-                }
+                let Ok(address) = next_address(subnet, None, &taken) else {
+                    prop_assert_eq!(taken.len(), (1 << (32 - length)) - 2);
+                    break;
+                };
+                prop_assert!(check_address(subnet, address, &taken).is_ok());
+                taken.insert(address);
             }
         }
     }

@@ -9,20 +9,17 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
-/// Not in libc: linux/if_link.h, linux/veth.h.
-mod constants {
-    pub const IFLA_INFO_SLAVE_KIND: u16 = 4;
-    pub const IFLA_INFO_SLAVE_DATA: u16 = 5;
-    pub const IFLA_BRPORT_MODE: u16 = 4;
-    pub const IFLA_BRPORT_ISOLATED: u16 = 33;
-    pub const VETH_INFO_PEER: u16 = 1;
-    pub const IFLA_BR_FORWARD_DELAY: u16 = 1;
-    pub const RTN_UNICAST: u8 = 1;
-    pub const RT_SCOPE_UNIVERSE: u8 = 0;
-    pub const IFA_FLAGS: u16 = 8;
-    pub const IFA_F_NODAD: u32 = 2;
-}
-use constants::*;
+// Not in libc: linux/if_link.h, linux/veth.h.
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_BRPORT_MODE: u16 = 4;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
+const VETH_INFO_PEER: u16 = 1;
+const IFLA_BR_FORWARD_DELAY: u16 = 1;
+const RTN_UNICAST: u8 = 1;
+const RT_SCOPE_UNIVERSE: u8 = 0;
+const IFA_FLAGS: u16 = 8;
+const IFA_F_NODAD: u32 = 2;
 
 /// A link-layer address.
 pub type Mac = [u8; 6];

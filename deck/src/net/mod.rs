@@ -16,6 +16,8 @@ pub mod model;
 pub mod netlink;
 pub mod netns;
 mod plan;
+#[cfg(test)]
+mod plan_tests;
 pub mod ports;
 pub(crate) mod records;
 mod rules;

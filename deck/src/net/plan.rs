@@ -154,6 +154,8 @@ fn address(
     let mut taken: HashSet<IpAddr> = pool.auxiliary_addresses.values().copied().collect();
     taken.extend(pool.gateway);
     taken.extend(state.on(&network.id).flat_map(|(_, endpoint)| endpoint.addresses()));
+    let left = state.leftover.iter().filter(|endpoint| endpoint.network == network.id);
+    taken.extend(left.flat_map(Endpoint::addresses));
     let address = match wanted {
         Some(wanted) => {
             ipam::check_address(subnet, wanted, &taken)?;

@@ -77,6 +77,10 @@ pub struct State {
     pub containers: Vec<Container>,
     /// What was changed on the host for all bridges together.
     pub forwarding: Forwarding,
+    /// Endpoints of containers that left: their namespaces are removed, and the kernel removes the
+    /// links when it comes to it. Their addresses are not given until [`super::Networks::sweep`]
+    /// has seen that they are gone.
+    pub leftover: Vec<Endpoint>,
 }
 
 impl Endpoint {

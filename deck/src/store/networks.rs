@@ -28,10 +28,10 @@ pub const SCHEMA: &str = "
 pub fn read(connection: &Connection) -> Result<State> {
     let networks = rows(connection, "SELECT record FROM net_networks ORDER BY position")?;
     let containers = rows(connection, "SELECT record FROM net_containers ORDER BY id")?;
-    let forwarding: Option<String> =
+    let host: Option<String> =
         connection.query_row("SELECT record FROM net_host", [], |row| row.get(0)).optional()?;
-    let forwarding = forwarding.map(|text| parse(&text)).transpose()?.unwrap_or_default();
-    Ok(State { networks, containers, forwarding })
+    let (forwarding, leftover) = host.map(|text| parse(&text)).transpose()?.unwrap_or_default();
+    Ok(State { networks, containers, forwarding, leftover })
 }
 
 /// Reads everything, lets `decide` change it, and writes what is different: one transaction, with
@@ -65,9 +65,9 @@ fn write(connection: &Connection, before: &State, after: &State) -> Result<()> {
     for container in after.containers.iter().filter(|new| before.container(&new.id) != Some(new)) {
         put_container(connection, container)?;
     }
-    if before.forwarding != after.forwarding {
+    if (&before.forwarding, &before.leftover) != (&after.forwarding, &after.leftover) {
         let sql = "INSERT OR REPLACE INTO net_host (only, record) VALUES (1, ?)";
-        connection.execute(sql, params![json(&after.forwarding)?])?;
+        connection.execute(sql, params![json(&(&after.forwarding, &after.leftover))?])?;
     }
     Ok(())
 }

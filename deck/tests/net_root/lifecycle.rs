@@ -77,13 +77,13 @@ pub fn victim(root: &str) -> ! {
 }
 
 fn kills_leave_nothing(world: &World) {
-    const KILLS: u64 = 25;
+    const KILLS: u64 = 16;
     world.network("front", true, &[]);
     let program = std::env::current_exe().unwrap();
     for kill in 0..KILLS {
         let mut child =
             Command::new(&program).arg("attach-and-detach").arg(&world.root).spawn().unwrap();
-        thread::sleep(Duration::from_millis(20 + kill * 13));
+        thread::sleep(Duration::from_millis(20 + kill * 20));
         child.kill().unwrap();
         child.wait().unwrap();
         world.networks.reconcile(&|_| false).unwrap();

@@ -4,6 +4,7 @@
 //! Containers are namespaces without processes: a socket belongs to the namespace it was made in,
 //! so the tests hold the sockets of servers and clients themselves.
 
+mod bench;
 mod firewall;
 mod lifecycle;
 mod names;
@@ -12,22 +13,23 @@ mod world;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use std::path::Path;
-use std::process::{ExitCode, exit};
+use std::process::ExitCode;
 use std::time::Instant;
 use world::World;
 
 type Case = (&'static str, fn(&World));
 
 fn cases() -> Vec<Case> {
-    [names::CASES, ports::CASES, firewall::CASES, lifecycle::CASES].concat()
+    [names::CASES, ports::CASES, firewall::CASES, lifecycle::CASES, bench::CASES].concat()
 }
 
 fn main() -> ExitCode {
+    // deck itself, as the networks start it.
+    if let Some(code) = deck::net::dns::main() {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        // deck itself, as the networks start it.
-        Some("dns") => return dns(&arguments[1]),
         Some("attach-and-detach") => lifecycle::victim(&arguments[1]),
         _ => {}
     }
@@ -39,7 +41,9 @@ fn main() -> ExitCode {
     let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
     let mut failed = 0;
     for (name, case) in cases() {
-        if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
+        // Figures are for those who ask for them.
+        let wanted = filter.map_or(!name.starts_with("bench"), |f| name.contains(f.as_str()));
+        if !wanted {
             continue;
         }
         let start = Instant::now();
@@ -49,16 +53,6 @@ fn main() -> ExitCode {
         failed += u32::from(result.is_err());
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn dns(directory: &str) -> ExitCode {
-    match deck::net::dns::server::run(Path::new(directory)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            exit(1)
-        }
-    }
 }
 
 /// Namespaces of our own, with the tests' resolv.conf and nobody else's mounts.

@@ -106,6 +106,7 @@ fn containers_find_each_other(world: &World) {
     world.networks.rename(&db.id, "store").unwrap();
     assert_eq!(lookup(&proxy.netns, "store", A), found(db.ip("back")));
     world.networks.detach(&db.id).unwrap();
+    world.networks.sweep().unwrap();
     let taker = world.container("taker", &["back"]);
     assert_eq!(taker.ip("back"), db.ip("back"));
     let db = world.container("db", &["back"]);

@@ -10,7 +10,7 @@
 mod handover;
 pub(super) mod message;
 mod names;
-pub mod server;
+mod server;
 
 use super::files::{self, EMBEDDED_DNS, ResolvConf};
 use super::host::nft;
@@ -27,12 +27,28 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 /// The file that tells names, in the server's directory.
 const RECORDS: &str = "names.json";
 /// Where sockets are handed over, in the server's directory.
 const SOCKET: &str = "socket";
+
+/// The server's process, when this one was started as such: `deck dns DIRECTORY`. None otherwise.
+pub fn main() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != "dns" {
+        return None;
+    }
+    let directory = PathBuf::from(arguments.next()?);
+    Some(match server::run(&directory) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("deck dns: {error}");
+            ExitCode::FAILURE
+        }
+    })
+}
 
 /// `<run>/dns`: the server's directory, which it can pass through and nothing more.
 fn directory(run: &Path) -> Result<PathBuf> {
@@ -68,10 +84,10 @@ pub fn tell(run: &Path, state: &State) -> Result<()> {
 /// The namespace, the redirection or the server fails.
 pub fn serve(run: &Path, program: &Path, state: &State, container: &Container) -> Result<()> {
     let _lock = starting(run)?;
-    if let Ok(mut stream) = UnixStream::connect(directory(run)?.join(SOCKET)) {
-        if give(&mut stream, container).is_ok() {
-            return Ok(());
-        }
+    if let Ok(mut stream) = UnixStream::connect(directory(run)?.join(SOCKET))
+        && give(&mut stream, container).is_ok()
+    {
+        return Ok(());
     }
     serve_all(run, program, state, Some(container))
 }
