@@ -124,6 +124,8 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
     let mut scope = plan.cgroup.unit.as_ref().map(Scope::start).transpose()?;
     let cgroup = Cgroup::create(&plan.cgroup).at(|| "unable to apply cgroup configuration")?;
     let (cgroup, mut join) = joinable(cgroup)?;
+    // Not all of the plan, where it may not be made.
+    let state = State { cgroup_paths: cgroup.paths(), ..state };
     if let Some(scope) = &scope {
         join = scope.join(join, plan.namespaces.creates(NamespaceType::User))?;
     }

@@ -35,11 +35,12 @@ impl Cgroup {
     }
 
     /// Lets the processes go on. In a cgroup that is gone there are none: systemd removes a scope
-    /// when the last one has ended.
+    /// when the last one has ended. Without a freezer nothing is frozen.
     pub fn thaw(&self) -> Result<()> {
-        let (path, file, value) = match self.freezer().ok_or_else(no_freezer)? {
-            Freezer::V2(path) => (path, "cgroup.freeze", "0"),
-            Freezer::V1(path) => (path, "freezer.state", "THAWED"),
+        let (path, file, value) = match self.freezer() {
+            Some(Freezer::V2(path)) => (path, "cgroup.freeze", "0"),
+            Some(Freezer::V1(path)) => (path, "freezer.state", "THAWED"),
+            None => return Ok(()),
         };
         match write_raw(path, file, value) {
             Err(error) if gone(&error) => Ok(()),

@@ -311,7 +311,12 @@ fn show_hierarchy(top: BorrowedFd<'_>, hierarchy: &Hierarchy, op: &MountOp) -> R
     let Some(data) = &hierarchy.data else {
         mkdirat(top, hierarchy.name.as_c_str(), Mode::from_bits_truncate(0o755))
             .at(|| "mkdirat")?;
-        return bind_cgroup(top, &hierarchy.name, &hierarchy.source, op);
+        return match bind_cgroup(top, &hierarchy.name, &hierarchy.source, op) {
+            Err(error) if error.errno() == Some(Errno::ENOENT) => {
+                bind_cgroup(top, &hierarchy.name, &hierarchy.own, op)
+            }
+            other => other,
+        };
     };
     let below = target::make_new_directory(top, &hierarchy.name).at(|| "mkdirat")?;
     let quiet = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;

@@ -30,6 +30,8 @@ pub struct Hierarchy {
     pub name: CString,
     /// Directory of the host to bind, or the name shown when `data` is mounted.
     pub source: CString,
+    /// The runtime's own directory, for a container that got no cgroup and so stays there.
+    pub own: CString,
     /// Options of a real mount of type cgroup; needs a cgroup namespace.
     pub data: Option<CString>,
 }
@@ -62,10 +64,11 @@ pub fn plan(
                 let own = hierarchy.mount.join(hierarchy.own_path.trim_start_matches('/'));
                 binds.push(if own_namespace {
                     let source = c(Path::new(named.unwrap_or("cgroup")));
-                    Hierarchy { name: c(name), source, data: Some(c(Path::new(&joined))) }
+                    let data = Some(c(Path::new(&joined)));
+                    Hierarchy { name: c(name), source, own: c(&own), data }
                 } else {
                     let source = c(inside.unwrap_or(&own));
-                    Hierarchy { name: c(name), source, data: None }
+                    Hierarchy { name: c(name), source, own: c(&own), data: None }
                 });
             }
             CgroupMount::Hierarchies { binds, links }

@@ -23,6 +23,7 @@ mod namespaces;
 mod process;
 mod query;
 mod rootfs;
+mod rootless;
 mod run;
 mod seccomp;
 mod security;
