@@ -25,7 +25,7 @@ help: ## Show this list
 
 .PHONY: deps
 deps: ## Install what is missing: Debian packages, the musl target
-	.ci/packages build test demo
+	.ci/packages build test demo bench
 
 .PHONY: build
 build: ## Build the static release binary
@@ -46,7 +46,8 @@ demo: build ## Run a container from a Debian root file system, step by step
 	runtime/demo/demo.sh $(HULL)
 
 .PHONY: test
-test: unit integration reference e2e ## Run every test (needs root)
+test: unit integration reference e2e shim-direct shim-e2e deck-images deck-net-test \
+	deck-cli-e2e deck-docker-e2e conformance bench-smoke ## Run every test (needs root)
 
 .PHONY: unit
 unit: deps ## Unit tests; no root needed
@@ -107,6 +108,7 @@ deny: ## Check licences and advisories, when cargo-deny is installed
 .PHONY: install
 install: ## Install to $(DESTDIR)$(PREFIX)/bin; build first
 	install -D -m 0755 $(HULL) $(DESTDIR)$(PREFIX)/bin/hull
+	install -D -m 0755 $(SHIM) $(DESTDIR)$(PREFIX)/bin/containerd-shim-hull-v2
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -1,4 +1,10 @@
-# Images: the store against real registries and other tools.
+# deck: its image store, its networks, its command line and its API, each against real peers.
+
+DECK := target/debug/deck
+
+.PHONY: deck-build
+deck-build: deps
+	$(CARGO) build --locked -p deck
 
 .PHONY: deck-images
 deck-images: deps ## The image store against registries, skopeo and umoci (needs root)
@@ -8,14 +14,17 @@ deck-images: deps ## The image store against registries, skopeo and umoci (needs
 deck-images-kill: deps ## Kill pull, load and rmi at 150 moments each
 	DECK_KILL_ROUNDS=150 $(CARGO) test --locked -p deck --test images -- faults
 
-.PHONY: deck-cli-e2e
-deck-cli-e2e: deps ## deck's command line beside Docker's, against one dockerd
-	$(CARGO) build --locked -p deck
-	deck/tests/e2e/cli-vs-docker.sh target/debug/deck
-
 .PHONY: deck-net-test
 deck-net-test: deps ## deck's networks on the real kernel (root; in network namespaces of its own)
 	$(CARGO) test --locked -p deck --test net_root
+
+.PHONY: deck-cli-e2e
+deck-cli-e2e: deck-build ## deck's command line beside Docker's, against one dockerd
+	deck/tests/e2e/cli-vs-docker.sh $(DECK)
+
+.PHONY: deck-docker-e2e
+deck-docker-e2e: deck-build build shim-build ## The stock docker command against deck's API
+	deck/tests/e2e/docker-cli.sh $(DECK) $(HULL) $(SHIM)
 
 .PHONY: deck-net-bench
 deck-net-bench: deps ## Throughput and cost of deck's networks beside a direct connection (root)

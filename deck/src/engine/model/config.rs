@@ -15,6 +15,7 @@ pub type Set = BTreeMap<String, Empty>;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 #[expect(missing_docs, reason = "the Engine API's fields under their own names")]
+#[allow(clippy::zero_sized_map_values, reason = "objects of empty objects, as the API has them")]
 pub struct ContainerConfig {
     pub hostname: String,
     pub domainname: String,
