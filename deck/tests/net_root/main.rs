@@ -3,6 +3,7 @@
 //!
 //! Containers are namespaces without processes: a socket belongs to the namespace it was made in,
 //! so the tests hold the sockets of servers and clients themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod bench;
 mod firewall;
@@ -29,9 +30,8 @@ fn main() -> ExitCode {
         return code;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.first().map(String::as_str) {
-        Some("attach-and-detach") => lifecycle::victim(&arguments[1]),
-        _ => {}
+    if arguments.first().is_some_and(|word| word == "attach-and-detach") {
+        lifecycle::victim(&arguments[1]);
     }
     if !nix::unistd::Uid::effective().is_root() {
         println!("skipped: networks need root");

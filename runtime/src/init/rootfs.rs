@@ -202,7 +202,11 @@ fn mask(
     };
     if target::kind(&below).at(|| "fstat")? != SFlag::S_IFDIR {
         let null = null.ok_or_else(|| Error::unsupported("the host has no /dev/null"))?;
-        let tree = mount::clone_tree(null, c"", false).at(|| "open_tree(/dev/null)")?;
+        let tree = match mount::clone_tree(null, c"", false) {
+            // Before Linux 6.15 a mount that is attached nowhere could not be cloned.
+            Err(Errno::EINVAL) => own_null(root)?,
+            other => other.at(|| "open_tree(/dev/null)")?,
+        };
         mount::attach(tree.as_fd(), below.as_fd()).at(|| "move_mount(/dev/null)")?;
         leave_to_execve(tree);
         leave_to_execve(below);
@@ -224,6 +228,23 @@ fn mask(
     chdir("/").at(|| "chdir(\"/\")")
 }
 
+/// The container's /dev/null as a detached mount, checked to be the real one: what the image has
+/// there may be anything.
+fn own_null(root: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let node = target::open(root, c"/dev/null").at(|| "openat2(/dev/null)")?;
+    let tree = mount::clone_tree(node.as_fd(), c"", false).at(|| "open_tree(/dev/null)")?;
+    check_null(&tree)?;
+    Ok(tree)
+}
+
+fn check_null(node: &OwnedFd) -> Result<()> {
+    let status = nix::sys::stat::fstat(node).at(|| "fstat(\"/dev/null\")")?;
+    if target::file_type(&status) != SFlag::S_IFCHR || status.st_rdev != libc::makedev(1, 3) {
+        return Err(Error::unsupported("/dev/null is not the null device"));
+    }
+    Ok(())
+}
+
 /// /dev/null of the host as a detached mount, checked to be the real one.
 ///
 /// # Errors
@@ -233,9 +254,6 @@ pub fn host_null() -> Result<OwnedFd> {
     let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
     let tree = mount::clone_tree_with(CWD, c"/dev/null", false, &private, false)
         .at(|| "open_tree_attr(\"/dev/null\")")?;
-    let status = nix::sys::stat::fstat(&tree).at(|| "fstat(\"/dev/null\")")?;
-    if target::file_type(&status) != SFlag::S_IFCHR || status.st_rdev != libc::makedev(1, 3) {
-        return Err(Error::unsupported("the host's /dev/null is not the null device"));
-    }
+    check_null(&tree)?;
     Ok(tree)
 }
