@@ -16,6 +16,7 @@ use nix::libc;
 use nix::mount::MsFlags;
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -180,8 +181,11 @@ fn bind(
             ));
         }
     }
-    if idmap.is_none() {
-        set_bind_flags(tree, op)?;
+    // Those of an id-mapped mount were set before it was mapped.
+    match (idmap, staged.sources.get(op.index)) {
+        (Some(_), _) => {}
+        (None, Some(Some(_))) => keep_bind_flags(tree, op)?,
+        (None, _) => set_bind_flags(tree, op)?,
     }
     let target = if kind == SFlag::S_IFDIR {
         target::make_directory(root, &op.destination)
@@ -211,6 +215,29 @@ pub fn set_bind_flags(tree: BorrowedFd<'_>, op: &MountOp) -> Result<()> {
             attr.set
         )
     })
+}
+
+/// The same for a mount of the host that goes into a user namespace: what the host forbids on it
+/// stays forbidden. Had it come there by copying the mount table, its flags would be locked
+/// (mount_namespaces(7)), but this one was cloned by the host's root.
+pub fn keep_bind_flags(tree: BorrowedFd<'_>, op: &MountOp) -> Result<()> {
+    const LOCKABLE: [(FsFlags, u64, &str); 4] = [
+        (FsFlags::ST_RDONLY, libc::MS_RDONLY, "ro"),
+        (FsFlags::ST_NOSUID, libc::MS_NOSUID, "nosuid"),
+        (FsFlags::ST_NODEV, libc::MS_NODEV, "nodev"),
+        (FsFlags::ST_NOEXEC, libc::MS_NOEXEC, "noexec"),
+    ];
+    let Some(attr) = bind_attr(op.flags, op.cleared) else { return Ok(()) };
+    let has = fstatvfs(tree).at(|| "fstatfs(source)")?.flags();
+    for (flag, asked, name) in LOCKABLE {
+        if has.contains(flag) && op.cleared & asked != 0 {
+            return Err(Errno::EPERM).at(|| {
+                format!("the host has the source mounted {name}, which a container with a user namespace can't undo")
+            });
+        }
+    }
+    let kept = MountAttr { clear: attr.clear & mount::MOUNT_ATTR_ATIME, ..attr };
+    mount::set_attr(tree, &kept, false).at(|| format!("mount_setattr({:#x})", kept.set))
 }
 
 fn tmpfs(

@@ -6,7 +6,7 @@
 use super::idmap;
 use super::namespaces::Opened;
 use crate::error::{At, Result};
-use crate::init::mounts::{set_bind_flags, set_propagation};
+use crate::init::mounts::{keep_bind_flags, set_bind_flags, set_propagation};
 use crate::plan::Plan;
 use crate::plan::mounts::{IdMap, MountKind, MountOp};
 use crate::plan::namespaces::NamespaceType;
@@ -54,7 +54,11 @@ fn open_one(
     set_propagation(tree.as_fd(), libc::MS_SLAVE | libc::MS_REC)?;
     if let Some(idmap) = idmap {
         // The attributes come first, as whoever owns the mapping does not matter to them.
-        set_bind_flags(tree.as_fd(), op)?;
+        if plan.namespaces.has(NamespaceType::User) {
+            keep_bind_flags(tree.as_fd(), op)?;
+        } else {
+            set_bind_flags(tree.as_fd(), op)?;
+        }
         map(&tree, idmap, plan, joined)?;
     }
     Ok(tree)

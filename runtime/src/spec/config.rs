@@ -6,14 +6,55 @@
 //! stands for "absent" as Go's encoder writes it.
 
 use super::linux::Linux;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 /// Reads `null` as the type's empty value; Go programs write `null` for nil slices and maps.
 pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads an object, or `null` for none. Never an array: serde's own structures also take the values
+/// of their fields in order.
+pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<Self::Value, D::Error> {
+            value.deserialize_map(self)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+
+    deserializer.deserialize_option(Object(PhantomData))
+}
+
+/// [`object`] where an absent one has an empty value.
+pub(crate) fn object_or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(object(deserializer)?.unwrap_or_default())
 }
 
 /// The whole of config.json.
@@ -23,8 +64,10 @@ pub struct Spec {
     /// `ociVersion`: SemVer 2.0.0 of the specification the bundle was written for.
     pub oci_version: Option<String>,
     /// `process`: the program to run; required by `start`.
+    #[serde(deserialize_with = "object")]
     pub process: Option<Process>,
     /// `root`: the container's root file system.
+    #[serde(deserialize_with = "object")]
     pub root: Option<Root>,
     /// `hostname`, set in the container's UTS namespace.
     #[serde(deserialize_with = "nullable")]
@@ -36,11 +79,13 @@ pub struct Spec {
     #[serde(deserialize_with = "nullable")]
     pub mounts: Vec<Mount>,
     /// `hooks`, run at the points the lifecycle names.
+    #[serde(deserialize_with = "object")]
     pub hooks: Option<Hooks>,
     /// `annotations`, carried to state and hooks.
     #[serde(deserialize_with = "nullable")]
     pub annotations: BTreeMap<String, String>,
     /// `linux`: platform specific configuration.
+    #[serde(deserialize_with = "object")]
     pub linux: Option<Linux>,
 }
 
@@ -102,9 +147,10 @@ pub struct Process {
     #[serde(deserialize_with = "nullable")]
     pub terminal: bool,
     /// Size of the terminal in characters; ignored without one.
+    #[serde(deserialize_with = "object")]
     pub console_size: Option<ConsoleSize>,
     /// Who the process runs as.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "object_or_default")]
     pub user: User,
     /// argv; the first element is looked up in the container's PATH.
     #[serde(deserialize_with = "nullable")]
@@ -116,6 +162,7 @@ pub struct Process {
     #[serde(deserialize_with = "nullable")]
     pub cwd: String,
     /// The five capability sets.
+    #[serde(deserialize_with = "object")]
     pub capabilities: Option<Capabilities>,
     /// Resource limits.
     #[serde(deserialize_with = "nullable")]
@@ -129,14 +176,17 @@ pub struct Process {
     /// `/proc/[pid]/oom_score_adj`; absent leaves it alone.
     pub oom_score_adj: Option<i64>,
     /// sched_setattr(2).
+    #[serde(deserialize_with = "object")]
     pub scheduler: Option<Scheduler>,
     /// SELinux label of the process.
     #[serde(deserialize_with = "nullable")]
     pub selinux_label: String,
     /// ioprio_set(2).
+    #[serde(deserialize_with = "object")]
     pub io_priority: Option<IoPriority>,
     /// CPU affinity of processes started by exec.
     #[serde(rename = "execCPUAffinity")]
+    #[serde(deserialize_with = "object")]
     pub exec_cpu_affinity: Option<CpuAffinity>,
 }
 

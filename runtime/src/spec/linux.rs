@@ -1,6 +1,6 @@
 //! The types of runtime-spec `config-linux.md`.
 
-use super::config::{IdMapping, nullable};
+use super::config::{IdMapping, nullable, object};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ pub struct Linux {
     #[serde(deserialize_with = "nullable")]
     pub sysctl: BTreeMap<String, String>,
     /// cgroup limits.
+    #[serde(deserialize_with = "object")]
     pub resources: Option<Resources>,
     /// Path of the container's cgroup; absolute is relative to the cgroup mount point.
     #[serde(deserialize_with = "nullable")]
@@ -32,6 +33,7 @@ pub struct Linux {
     #[serde(deserialize_with = "nullable")]
     pub net_devices: BTreeMap<String, NetDevice>,
     /// System call filter.
+    #[serde(deserialize_with = "object")]
     pub seccomp: Option<Seccomp>,
     /// `shared`, `slave`, `private` or `unbindable`.
     #[serde(deserialize_with = "nullable")]
@@ -46,10 +48,13 @@ pub struct Linux {
     #[serde(deserialize_with = "nullable")]
     pub mount_label: String,
     /// Intel resource director technology.
+    #[serde(deserialize_with = "object")]
     pub intel_rdt: Option<IntelRdt>,
     /// set_mempolicy(2).
+    #[serde(deserialize_with = "object")]
     pub memory_policy: Option<MemoryPolicy>,
     /// personality(2).
+    #[serde(deserialize_with = "object")]
     pub personality: Option<Personality>,
     /// Offsets of the time namespace, by clock name.
     #[serde(deserialize_with = "nullable")]
@@ -135,18 +140,23 @@ pub struct Resources {
     #[serde(deserialize_with = "nullable")]
     pub devices: Vec<DeviceRule>,
     /// Memory.
+    #[serde(deserialize_with = "object")]
     pub memory: Option<Memory>,
     /// CPU time and placement.
+    #[serde(deserialize_with = "object")]
     pub cpu: Option<Cpu>,
     /// Number of tasks.
+    #[serde(deserialize_with = "object")]
     pub pids: Option<Pids>,
     /// Block I/O.
     #[serde(rename = "blockIO")]
+    #[serde(deserialize_with = "object")]
     pub block_io: Option<BlockIo>,
     /// Huge page limits.
     #[serde(deserialize_with = "nullable")]
     pub hugepage_limits: Vec<HugepageLimit>,
     /// net_cls and net_prio.
+    #[serde(deserialize_with = "object")]
     pub network: Option<Network>,
     /// RDMA limits by device.
     #[serde(deserialize_with = "nullable")]

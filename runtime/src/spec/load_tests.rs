@@ -108,3 +108,22 @@ fn damage_never_panics() {
         }
     }
 }
+
+#[test]
+fn arrays_are_no_objects() {
+    for pointer in [
+        "process.user",
+        "process.capabilities",
+        "hooks",
+        "linux.resources",
+        "linux.resources.memory",
+        "linux.resources.cpu",
+        "linux.resources.pids",
+    ] {
+        let json = pointer
+            .rsplit('.')
+            .fold("[]".to_owned(), |inner, name| format!("{{\"{name}\":{inner}}}"));
+        let error = super::parse::<crate::spec::Spec>(json.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(pointer) && error.contains("an object"), "{error}");
+    }
+}
