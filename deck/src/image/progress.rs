@@ -133,7 +133,7 @@ mod tests {
         let layer = Progress::layer("7026a33020b2", "Pulling fs layer").to_json();
         assert_eq!(
             layer.to_string(),
-            r#"{"id":"7026a33020b2","progressDetail":{},"status":"Pulling fs layer"}"#
+            r#"{"status":"Pulling fs layer","progressDetail":{},"id":"7026a33020b2"}"#
         );
         assert_eq!(bytes(3072), "3.072kB");
         assert_eq!(bytes(512), "512B");
