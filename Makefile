@@ -47,7 +47,7 @@ demo: build ## Run a container from a Debian root file system, step by step
 
 .PHONY: test
 test: unit integration reference e2e shim-direct shim-e2e deck-images deck-net-test \
-	deck-cli-e2e deck-docker-e2e conformance bench-smoke ## Run every test (needs root)
+	conformance bench-smoke ## Run every test (needs root)
 
 .PHONY: unit
 unit: deps ## Unit tests; no root needed

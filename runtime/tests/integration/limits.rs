@@ -20,6 +20,7 @@ fn follow(c: &Container, interval: &str) -> (std::process::Child, impl Iterator<
 #[test]
 fn a_paused_container_does_nothing_until_it_is_resumed() {
     asks_for!("pause");
+    lacks!(Kind::Crun(..) => "pauses a paused container again");
     let c = Container::new(&["sh", "-c", "while :; do echo x >>/tmp/ticks; sleep 0.01; done"]).up();
     let ticks = || fs::metadata(c.rootfs("tmp/ticks")).map_or(0, |file| file.len());
     eventually("the container works", || ticks() > 0);
@@ -52,6 +53,7 @@ fn a_created_container_can_be_paused() {
 #[test]
 fn a_stopped_container_can_neither_be_paused_nor_changed() {
     asks_for!("pause");
+    lacks!(Kind::Crun(..) => "pauses a stopped container");
     let c = Container::new(&["true"]).up();
     c.stopped();
     for words in [vec!["pause", &c.id], vec!["update", "--pids-limit", "9", &c.id]] {
@@ -64,6 +66,7 @@ fn a_stopped_container_can_neither_be_paused_nor_changed() {
 #[test]
 fn a_paused_container_can_be_killed_and_deleted() {
     asks_for!("pause");
+    lacks!(Kind::Crun(..) => "leaves a killed container frozen");
     let c = Container::sleeping().up();
     c.call(&["pause", &c.id]).ok();
     c.call(&["kill", &c.id, "KILL"]).ok();
@@ -78,6 +81,7 @@ fn a_paused_container_can_be_killed_and_deleted() {
 #[test]
 fn a_period_alone_keeps_the_quota() {
     asks_for!("update");
+    lacks!(Kind::Crun(..) => "takes no options after the id");
     let c = limited(&json!({"cpu": {"quota": 500_000, "period": 1_000_000}})).up();
     let read = |v1| c.cgroup(v1, "cpu.max");
     c.call(&["update", "--cpu-period", "900000", &c.id]).ok();
@@ -125,6 +129,7 @@ fn device_rules_survive_a_change_that_resends_them() {
 #[test]
 fn resctrl_lines_need_a_group() {
     asks_for!("update");
+    lacks!(Kind::Crun(..) => "has its own text");
     let c = Container::sleeping().up();
     for flag in ["--l3-cache-schema", "--mem-bw-schema"] {
         assert!(c.call(&["update", flag, "L3:0=f", &c.id]).fails().contains("RDT"));
@@ -170,6 +175,7 @@ fn events_want_a_sensible_interval() {
     asks_for!("events");
     let c = Container::sleeping().up();
     for interval in ["0", "-1s", "often"] {
-        assert!(c.call(&["events", "--interval", interval, &c.id]).fails().contains("duration"));
+        let error = c.call(&["events", "--interval", interval, &c.id]).fails();
+        assert!(error.contains("interval") || error.contains("duration"), "{error}");
     }
 }
