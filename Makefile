@@ -51,7 +51,12 @@ test: unit integration reference e2e shim-direct shim-e2e deck-images deck-net-t
 
 .PHONY: unit
 unit: deps ## Unit tests; no root needed
-	$(CARGO) test --locked --workspace --lib --bins
+	@# One by one: together, each would be tested with the features that others ask of crates.
+	$(CARGO) test --locked -p hull --lib --bins
+	$(CARGO) test --locked -p hull-bench --bins
+	$(CARGO) test --locked -p hull-shim --lib --bins
+	$(CARGO) test --locked -p hull-conformance --bins
+	$(CARGO) test --locked -p deck --lib --bins
 
 .PHONY: integration
 integration: deps ## Integration tests on hull
