@@ -134,6 +134,10 @@ pub fn spread(mut figures: Vec<f64>) -> Spread {
     Spread { low: at(1), median: at(2), high: at(3) }
 }
 
+/// The tracer waits for any child: tests with children take turns.
+#[cfg(test)]
+pub static CHILDREN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +150,7 @@ mod tests {
 
     #[test]
     fn failures_are_told() {
+        let _turn = CHILDREN.lock();
         let error = run(Command::new("/bin/sh").args(["-c", "echo why >&2; exit 3"])).unwrap_err();
         assert!(error.to_string().contains("why"), "{error}");
         assert!(run(&mut Command::new("/bin/true")).unwrap().wall > 0.0);

@@ -116,6 +116,7 @@ mod tests {
 
     #[test]
     fn a_shell_with_a_child() {
+        let _turn = crate::measure::CHILDREN.lock();
         let counts = count(Command::new("/bin/sh").args(["-c", "/bin/true; /bin/true"])).unwrap();
         assert!(counts.syscalls > 20, "{counts:?}");
         assert!(counts.peak > 100, "{counts:?}");
