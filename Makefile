@@ -112,7 +112,7 @@ deny: ## Check licences and advisories, when cargo-deny is installed
 	else echo "cargo-deny is not installed: skipped"; fi
 
 .PHONY: install
-install: ## Install to $(DESTDIR)$(PREFIX)/bin; build first
+install: build shim-build ## Install hull and the shim to $(DESTDIR)$(PREFIX)/bin
 	install -D -m 0755 $(HULL) $(DESTDIR)$(PREFIX)/bin/hull
 	install -D -m 0755 $(SHIM) $(DESTDIR)$(PREFIX)/bin/containerd-shim-hull-v2
 

@@ -40,8 +40,7 @@ impl Bus {
     }
 
     /// The EXTERNAL mechanism without an id: the kernel tells the other side who this is, which is
-    /// right in a user namespace too. All in one: a call that came along with BEGIN would stay
-    /// unread in systemd's buffer until more is sent.
+    /// right in a user namespace too. All in one write, and apart from the calls that follow.
     fn authenticate(&mut self) -> Result<()> {
         self.stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")?;
         loop {
