@@ -138,6 +138,7 @@ fn a_broken_record_is_not_passed_over() {
 
 #[test]
 fn two_creates_of_one_id_have_one_winner() {
+    lacks!(Kind::Runc(1, ..2) => "does not always keep creates of one id apart");
     let c = Container::sleeping();
     c.save();
     let mut children: Vec<_> = (0..4)
