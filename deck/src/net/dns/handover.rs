@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// How long either side waits for the other one.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What asks nothing but whether the server lives.
+const GREETING: &[u8] = b"?";
 /// Container ids are 64 digits.
 const ID_MAX: usize = 64;
 
@@ -44,11 +46,22 @@ pub fn send(stream: &mut UnixStream, id: &str, sockets: &Sockets) -> Result<()> 
     stream.read_exact(&mut [0]).at(|| "wait for the DNS server")
 }
 
-/// Takes a container's sockets and says so.
+/// Waits for a sign of life. That the socket takes a connection is none: one who was killed still
+/// listens until the kernel has closed its descriptors.
+///
+/// # Errors
+/// The server is gone.
+pub fn greet(stream: &mut UnixStream) -> Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(GREETING).at(|| "greet the DNS server")?;
+    stream.read_exact(&mut [0]).at(|| "wait for the DNS server")
+}
+
+/// Takes a container's sockets; nothing when the other side only greets.
 ///
 /// # Errors
 /// The sender is gone, or it sent something else.
-pub fn receive(stream: &mut UnixStream) -> Result<(String, Sockets)> {
+pub fn receive(stream: &mut UnixStream) -> Result<Option<(String, Sockets)>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut id = [0; ID_MAX];
     let mut space = cmsg_space!([RawFd; 2]);
@@ -62,6 +75,9 @@ pub fn receive(stream: &mut UnixStream) -> Result<(String, Sockets)> {
         }
     }
     let length = message.bytes;
+    if fds.is_empty() && id.get(..length) == Some(GREETING) {
+        return Ok(None);
+    }
     let id = id.get(..length).and_then(|id| std::str::from_utf8(id).ok());
     let (Some(id), Ok([udp, tcp])) = (id, <[OwnedFd; 2]>::try_from(fds)) else {
         return Err(Error::invalid("not a pair of sockets"));
@@ -69,10 +85,10 @@ pub fn receive(stream: &mut UnixStream) -> Result<(String, Sockets)> {
     let sockets = Sockets { udp: udp.into(), tcp: tcp.into() };
     sockets.udp.set_nonblocking(true)?;
     sockets.tcp.set_nonblocking(true)?;
-    Ok((id.to_owned(), sockets))
+    Ok(Some((id.to_owned(), sockets)))
 }
 
-/// Tells the sender that its sockets are in use.
+/// Tells the sender that its sockets are in use, or that the server lives.
 pub fn acknowledge(stream: &mut UnixStream) {
     let _ = stream.write_all(&[1]);
 }

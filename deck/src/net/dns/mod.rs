@@ -102,10 +102,12 @@ pub fn ensure(run: &Path, program: &Path, state: &State) -> Result<()> {
         return Ok(());
     }
     let _lock = starting(run)?;
-    match UnixStream::connect(directory(run)?.join(SOCKET)) {
-        Ok(_) => Ok(()),
-        Err(_) => serve_all(run, program, state, None),
+    if let Ok(mut stream) = UnixStream::connect(directory(run)?.join(SOCKET))
+        && handover::greet(&mut stream).is_ok()
+    {
+        return Ok(());
     }
+    serve_all(run, program, state, None)
 }
 
 /// A new server for everyone: what another one held went with it.

@@ -84,13 +84,26 @@ enum Event {
     Answer(usize),
 }
 
+/// Takes the place of the server before, whose lock may last a little longer than its life: the
+/// kernel closes a killed process's descriptors in its own time.
+fn alone(path: &Path) -> Result<Flock<File>> {
+    const LOOKS: u32 = 200;
+    const PAUSE: Duration = Duration::from_millis(10);
+    let mut file = File::create(path).at(|| format!("open {}", path.display()))?;
+    for _ in 0..LOOKS {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => return Ok(held),
+            Err((back, nix::errno::Errno::EWOULDBLOCK)) => file = back,
+            Err((_, errno)) => return Err(errno).at(|| format!("lock {}", path.display())),
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(Error::internal("another DNS server is running"))
+}
+
 impl Server {
     fn open(directory: &Path) -> Result<Self> {
-        let alone = directory.join("server.lock");
-        let alone = File::create(&alone).at(|| format!("open {}", alone.display()))?;
-        let alone = Flock::lock(alone, FlockArg::LockExclusiveNonblock)
-            .map_err(|(_, errno)| errno)
-            .at(|| "another DNS server is running")?;
+        let alone = alone(&directory.join("server.lock"))?;
         let path = directory.join(SOCKET);
         let _ = fs::remove_file(&path);
         let listener = UnixListener::bind(&path).at(|| format!("listen on {}", path.display()))?;
@@ -174,8 +187,8 @@ impl Server {
     fn take(&mut self) {
         while let Ok((mut stream, _)) = self.listener.accept() {
             // Who breaks off hands nothing over.
-            if let Ok((id, sockets)) = handover::receive(&mut stream) {
-                self.sockets.insert(id, sockets);
+            if let Ok(received) = handover::receive(&mut stream) {
+                self.sockets.extend(received);
                 handover::acknowledge(&mut stream);
             }
         }
