@@ -6,8 +6,8 @@ use hull_shim::proto::events::topic;
 use hull_shim::proto::options::{OPTIONS, Options};
 use hull_shim::proto::task::{
     CloseIoRequest, CreateTaskRequest, CreateTaskResponse, DeleteRequest, DeleteResponse,
-    ExecProcessRequest, SERVICE_V3, ShutdownRequest, StartRequest, StartResponse, WaitRequest,
-    WaitResponse,
+    ExecProcessRequest, KillRequest, SERVICE_V3, ShutdownRequest, StartRequest, StartResponse,
+    WaitRequest, WaitResponse,
 };
 use hull_shim::proto::{Any, Empty};
 use hull_shim::ttrpc::Client;
@@ -21,7 +21,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const SHIM: &str = env!("CARGO_BIN_EXE_containerd-shim-hull-v2");
-const LIMIT: Option<Duration> = Some(Duration::from_secs(30));
+const LIMIT: Option<Duration> = Some(Duration::from_secs(60));
 
 /// A bundle, and the shim that serves it.
 struct Fixture {
@@ -116,10 +116,43 @@ impl Fixture {
         self.call::<_, WaitResponse>("Wait", &WaitRequest { id, exec_id }).exit_status
     }
 
+    /// Adds an exec whose outputs have the same name, and its input if it has one.
+    fn exec(&mut self, exec_id: &str, args: &[&str], stream: &str, stdin: bool, terminal: bool) {
+        let spec = serde_json::json!({
+            "args": args, "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}
+        });
+        let request = ExecProcessRequest {
+            id: self.id.clone(),
+            exec_id: exec_id.to_owned(),
+            terminal,
+            stdin: if stdin { stream.to_owned() } else { String::new() },
+            stdout: stream.to_owned(),
+            stderr: String::new(),
+            spec: Some(Any { type_url: "process".to_owned(), value: spec.to_string().into() }),
+        };
+        let _: Empty = self.call("Exec", &request);
+    }
+
+    fn kill(&mut self) {
+        let (id, exec_id) = (self.id.clone(), String::new());
+        let _: Empty = self.call("Kill", &KillRequest { id, exec_id, signal: 9, all: false });
+        assert_eq!(self.wait(""), 137);
+    }
+
+    fn delete(&mut self, exec_id: &str) {
+        let (id, exec_id) = (self.id.clone(), exec_id.to_owned());
+        let _: DeleteResponse = self.call("Delete", &DeleteRequest { id, exec_id });
+    }
+
+    /// Starts another shim for the same container.
+    fn again(&mut self) {
+        fs::remove_file(self.path("events")).unwrap();
+        self.client = start(self.dir.path(), &self.id, &self.path("publish"));
+    }
+
     /// Deletes the container and ends the shim; its events, in order.
-    fn finish(mut self) -> Vec<String> {
-        let id = self.id.clone();
-        let _: DeleteResponse = self.call("Delete", &DeleteRequest { id, exec_id: String::new() });
+    fn finish(&mut self) -> Vec<String> {
+        self.delete("");
         let id = self.id.clone();
         let _: Empty = self.call("Shutdown", &ShutdownRequest { id, now: false });
         // The last events may still be on their way; the connection ends after them.
@@ -151,7 +184,7 @@ fn start(bundle: &Path, id: &str, publish: &Path) -> Client {
 }
 
 fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(found) = look() {
             return found;
@@ -200,28 +233,105 @@ fn a_log_and_an_attached_client_get_the_same() {
     assert_eq!(shim.finish(), expect);
 }
 
+/// The length of a file that somebody writes to, once it stays the same.
+fn settled(path: &Path) -> u64 {
+    let length = || fs::metadata(path).map_or(0, |meta| meta.len());
+    let (mut last, mut since) = (0, Instant::now());
+    eventually("the writer waits", || {
+        let now = length();
+        if now != last || now == 0 {
+            (last, since) = (now, Instant::now());
+        }
+        (since.elapsed() > Duration::from_millis(300)).then_some(now)
+    })
+}
+
+/// A process that writes as much as it can, and its log.
+fn writer(name: &str, script: &str, more: &str) -> (Fixture, PathBuf, UnixStream) {
+    let mut shim = Fixture::new(name, &["sh", "-c", script]);
+    let (log, attach) = (shim.path("c-json.log"), shim.path("a.sock"));
+    let stream = format!("json-file://{}?{more}attach={}", log.display(), attach.display());
+    shim.create(false, &stream, false);
+    let client = UnixStream::connect(&attach).unwrap();
+    shim.start("");
+    (shim, log, client)
+}
+
 #[test]
-fn a_client_that_does_not_read_holds_nobody_up() {
+fn a_process_waits_for_a_client_that_does_not_read() {
     if !may_run() {
         return;
     }
     let script = "head -c 8000000 /dev/zero | tr '\\0' x; echo done";
-    let mut shim = Fixture::new("slow", &["sh", "-c", script]);
-    let (log, attach) = (shim.path("c-json.log"), shim.path("a.sock"));
-    let stream = format!(
-        "json-file://{}?max-size=1000000&max-file=2&attach={}",
-        log.display(),
-        attach.display()
-    );
-    shim.create(false, &stream, false);
-    let _idle = UnixStream::connect(&attach).unwrap();
-    shim.start("");
+    let (mut shim, log, mut client) = writer("slow", script, "max-size=4000000&max-file=2&");
+    // The client's socket, the shim's piece, and the pipe are full by then.
+    assert!(settled(&log) < 2_000_000);
+    let mut bytes = Vec::new();
+    client.read_to_end(&mut bytes).unwrap();
+    let (out, _) = streams(&bytes);
+    assert_eq!((out.len(), out.ends_with("xdone\n")), (8_000_005, true));
     assert_eq!(shim.wait(""), 0);
-    eventually("the last line", || {
-        fs::read_to_string(&log).ok().filter(|text| text.contains("done\\n"))
-    });
-    assert!(fs::metadata(shim.path("c-json.log.1")).unwrap().len() <= 1_000_000);
+    assert!(fs::read_to_string(&log).unwrap().contains("done\\n"));
+    assert!(fs::metadata(shim.path("c-json.log.1")).unwrap().len() <= 4_000_000);
     assert!(!shim.path("c-json.log.2").exists());
+    shim.finish();
+}
+
+#[test]
+fn what_a_killed_process_wrote_is_logged_and_kept_for_its_client() {
+    if !may_run() {
+        return;
+    }
+    let script = "while :; do echo 0123456789012345678901234567890123456789; done";
+    let (mut shim, log, mut client) = writer("killed", script, "");
+    settled(&log);
+    shim.kill();
+    // The shim goes on for the client alone; another one may take its name.
+    shim.finish();
+    shim.again();
+    shim.create(false, "", false);
+    shim.start("");
+    shim.kill();
+    let mut bytes = Vec::new();
+    client.read_to_end(&mut bytes).unwrap();
+    let (out, _) = streams(&bytes);
+    let text = fs::read_to_string(&log).unwrap();
+    let logged: String = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|entry| entry["log"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(out == logged, "{} bytes came, {} were logged", out.len(), logged.len());
+    shim.finish();
+}
+
+#[test]
+fn a_client_that_attaches_before_the_start_misses_nothing() {
+    if !may_run() {
+        return;
+    }
+    let mut shim = Fixture::new("early", &["sleep", "100"]);
+    shim.create(false, "", false);
+    shim.start("");
+    let attach = shim.path("e.sock");
+    let stream = format!("none://?attach={}", attach.display());
+    for round in 0..20 {
+        let exec_id = format!("e{round}");
+        shim.exec(&exec_id, &["echo", "short"], &stream, false, false);
+        let mut client = UnixStream::connect(&attach).unwrap();
+        shim.start(&exec_id);
+        let mut bytes = Vec::new();
+        client.read_to_end(&mut bytes).unwrap();
+        assert_eq!(streams(&bytes).0, "short\n", "round {round}");
+        shim.delete(&exec_id);
+    }
+    // One that never runs can be deleted, and its client is let go.
+    shim.exec("never", &["true"], &stream, false, false);
+    let mut client = UnixStream::connect(&attach).unwrap();
+    shim.delete("never");
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    assert!(!attach.exists());
+    shim.kill();
     shim.finish();
 }
 
@@ -237,20 +347,7 @@ fn execs_and_terminals_are_attached_to_as_well() {
         let attach = shim.path(if terminal { "t.sock" } else { "e.sock" });
         let stream = format!("none://?attach={}", attach.display());
         let exec_id = format!("e{terminal}");
-        let spec = serde_json::json!({
-            "args": ["sh", "-c", "read x; echo got $x"], "cwd": "/", "env": ["PATH=/bin"],
-            "user": {"uid": 0, "gid": 0}
-        });
-        let request = ExecProcessRequest {
-            id: shim.id.clone(),
-            exec_id: exec_id.clone(),
-            terminal,
-            stdin: stream.clone(),
-            stdout: stream.clone(),
-            stderr: String::new(),
-            spec: Some(Any { type_url: "process".to_owned(), value: spec.to_string().into() }),
-        };
-        let _: Empty = shim.call("Exec", &request);
+        shim.exec(&exec_id, &["sh", "-c", "read x; echo got $x"], &stream, true, terminal);
         shim.start(&exec_id);
         let mut client = UnixStream::connect(&attach).unwrap();
         client.write_all(b"word\n").unwrap();
@@ -260,18 +357,12 @@ fn execs_and_terminals_are_attached_to_as_well() {
         assert!(out.contains("got word"), "terminal {terminal}: {out:?}");
         assert_eq!(err, "");
         assert_eq!(shim.wait(&exec_id), 0);
-        let id = shim.id.clone();
-        let _: Empty = shim.call(
-            "CloseIO",
-            &CloseIoRequest { id: id.clone(), exec_id: exec_id.clone(), stdin: true },
-        );
-        let _: DeleteResponse = shim.call("Delete", &DeleteRequest { id, exec_id });
+        let request = CloseIoRequest { id: shim.id.clone(), exec_id: exec_id.clone(), stdin: true };
+        let _: Empty = shim.call("CloseIO", &request);
+        shim.delete(&exec_id);
         assert!(!attach.exists(), "the socket goes with the process");
     }
-    let (id, exec_id) = (shim.id.clone(), String::new());
-    let kill = hull_shim::proto::task::KillRequest { id, exec_id, signal: 9, all: false };
-    let _: Empty = shim.call("Kill", &kill);
-    assert_eq!(shim.wait(""), 137);
+    shim.kill();
     let events = shim.finish();
     assert_eq!(events.iter().filter(|topic| *topic == topic::EXIT).count(), 3);
 }

@@ -1,5 +1,5 @@
 //! Clients attached to a process: each gets what the process writes from then on, and may write
-//! to its input. A client that reads too slowly is let go; the process never waits for it.
+//! to its input. The process writes no faster than the slowest of them reads, as in Docker.
 
 use super::open::{read_some, write_some};
 use crate::error::{At, Result};
@@ -12,8 +12,10 @@ use std::io::ErrorKind;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// What a client may be behind before it is let go.
-const BEHIND_LIMIT: usize = 1 << 20;
+/// What a client may be behind before the process has to wait.
+const BEHIND_LIMIT: usize = 64 * 1024;
+/// What comes on top when the process has ended: as much as a pipe can hold (pipe(7)).
+const REST_LIMIT: usize = 1 << 20;
 
 /// An attached client.
 #[derive(Debug)]
@@ -77,18 +79,25 @@ impl Hub {
         })
     }
 
-    /// Takes on a client that waits.
+    /// Takes on clients that wait.
     pub fn accept(&mut self, poller: &mut Poller) {
-        let Some((listener, _)) = &self.listener else { return };
-        // It may have gone already; the next one is told of anew.
-        let Ok((stream, _)) = listener.accept() else { return };
-        if stream.set_nonblocking(true).is_err() {
-            return;
+        // One may have gone already; those after it are told of anew.
+        while let Some(Ok((stream, _))) = self.listener.as_ref().map(|(socket, _)| socket.accept())
+        {
+            if stream.set_nonblocking(true).is_err() {
+                continue;
+            }
+            self.next += 1;
+            let client = Client { stream, token: None, behind: Vec::new(), sends: true };
+            self.clients.insert(self.next, client);
+            self.settle(self.next, poller);
         }
-        self.next += 1;
-        let client = Client { stream, token: None, behind: Vec::new(), sends: true };
-        self.clients.insert(self.next, client);
-        self.settle(self.next, poller);
+    }
+
+    /// Whether a client is so far behind that the process has to wait.
+    pub fn is_behind(&self, process_ended: bool) -> bool {
+        let limit = if process_ended { BEHIND_LIMIT + REST_LIMIT } else { BEHIND_LIMIT };
+        self.clients.values().any(|client| client.behind.len() > limit)
     }
 
     /// Sends output of a stream to everybody, framed in Docker's way: stream, three zeros, length.
@@ -97,10 +106,6 @@ impl Hub {
         let header = [&[stream, 0, 0, 0], length.as_slice()].concat();
         for number in self.numbers() {
             let Some(client) = self.clients.get_mut(&number) else { continue };
-            if client.behind.len() > BEHIND_LIMIT {
-                self.let_go(number, poller);
-                continue;
-            }
             client.behind.extend_from_slice(&header);
             client.behind.extend_from_slice(bytes);
             self.flush(number, poller);

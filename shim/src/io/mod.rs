@@ -55,6 +55,8 @@ pub struct ProcessIo {
     hub: Option<Hub>,
     log: Option<JsonLog>,
     stdin_once: bool,
+    /// The process has ended.
+    ended: bool,
     console: Option<Console>,
     /// What the terminal's output and input will be tied to, once there is one.
     terminal_sink: Option<Sink>,
@@ -156,6 +158,36 @@ impl ProcessIo {
         }
     }
 
+    /// Takes on clients that wait, before the process writes anything.
+    pub fn admit(&mut self, poller: &mut Poller) {
+        if let Some(hub) = &mut self.hub {
+            hub.accept(poller);
+        }
+    }
+
+    /// The process writes no more. What it has written goes to the log even if a client is
+    /// behind: there is at most a pipe full of it.
+    pub fn process_ended(&mut self, poller: &mut Poller) {
+        self.ended = true;
+        self.balance(poller);
+    }
+
+    /// Reads output only as fast as the attached clients take it, as Docker does: a process that
+    /// is ahead of them waits in write(2).
+    fn balance(&mut self, poller: &mut Poller) {
+        let Some(hub) = &self.hub else { return };
+        let wait = hub.is_behind(self.ended);
+        for index in 0..2 {
+            let given_up = match &mut self.outputs[index] {
+                Some(output) if output.is_kept() => !output.hold(wait, poller),
+                _ => false,
+            };
+            if given_up {
+                self.drop_output(index, poller);
+            }
+        }
+    }
+
     /// Deals with one of the parts.
     pub fn handle(&mut self, part: Part, flags: EpollFlags, poller: &mut Poller) {
         match part {
@@ -167,12 +199,11 @@ impl ProcessIo {
                 }
             }
             Part::Input | Part::InputSink => self.relay_input(part, flags, poller),
-            Part::Attach => {
-                if let Some(hub) = &mut self.hub {
-                    hub.accept(poller);
-                }
+            Part::Attach => self.admit(poller),
+            Part::Client(number) => {
+                self.client(number, flags, poller);
+                self.balance(poller);
             }
-            Part::Client(number) => self.client(number, flags, poller),
             Part::Ready => self.hear_logger(poller),
         }
     }
@@ -205,6 +236,7 @@ impl ProcessIo {
             if let Some(hub) = &mut self.hub {
                 hub.broadcast(stream, bytes, poller);
             }
+            self.balance(poller);
         } else {
             output.write(bytes, poller);
         }

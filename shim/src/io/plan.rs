@@ -27,6 +27,13 @@ pub struct Names {
     pub terminal: bool,
 }
 
+impl Names {
+    /// Whether clients attach by a socket: it has to be there before the process writes.
+    pub fn are_kept(&self) -> bool {
+        matches!(Target::parse(&self.stdout), Ok(Target::Kept(_)))
+    }
+}
+
 /// All that is needed to open the streams of a process.
 #[derive(Debug)]
 pub struct Streams<'a> {

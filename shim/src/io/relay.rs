@@ -91,6 +91,25 @@ impl Output {
         }
     }
 
+    /// Reads again; false if that can't be.
+    fn go_on(&mut self, poller: &mut Poller) -> bool {
+        if let (Some(from), None) = (&self.from, self.from_token) {
+            let part = source(self.id, Part::Out(self.index));
+            self.from_token = poller.add(from, EpollFlags::EPOLLIN, part).ok();
+            return self.from_token.is_some();
+        }
+        true
+    }
+
+    /// Stops reading, or goes on; false if it can't go on.
+    pub fn hold(&mut self, wait: bool, poller: &mut Poller) -> bool {
+        if wait {
+            self.pause(poller);
+            return true;
+        }
+        self.go_on(poller)
+    }
+
     /// Writes what waited; true when that was the last.
     pub fn flush(&mut self, poller: &mut Poller) -> bool {
         let (Sink::Pipe(target) | Sink::File(target)) = &self.sink else { return false };
@@ -103,10 +122,7 @@ impl Output {
         if let Some(token) = self.sink_token.take() {
             poller.remove(target, token);
         }
-        let Some(from) = &self.from else { return true };
-        let part = source(self.id, Part::Out(self.index));
-        self.from_token = poller.add(from, EpollFlags::EPOLLIN, part).ok();
-        self.from_token.is_none()
+        self.from.is_none() || !self.go_on(poller)
     }
 
     /// The process has written its last; true if nothing waits to be written.

@@ -4,8 +4,8 @@ use super::Reply;
 use crate::cgroup::Cgroup;
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
-use crate::io::Names;
 use crate::io::open::Owner;
+use crate::io::{Given, Names};
 use crate::options::EngineOptions;
 use crate::proto::{Status, Timestamp};
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ pub struct Process {
     pub names: Names,
     /// Its streams.
     pub io: Option<u64>,
+    /// What its engine will be given, where that is open before the engine runs.
+    pub given: Option<Given>,
     /// An exec's `process` object, until it is started.
     pub spec: Vec<u8>,
     /// An engine works on it; other calls wait.
@@ -57,6 +59,7 @@ impl Process {
             waiters: Vec::new(),
             names,
             io: None,
+            given: None,
             spec: Vec::new(),
             busy: false,
             starting: false,

@@ -50,9 +50,22 @@ impl Server {
         let spec = request.spec.map(|spec| spec.value).unwrap_or_default();
         process.spec = with_terminal(&spec, request.terminal)
             .at(|| format!("process of exec {}", request.exec_id))?;
+        let kept = process.names.are_kept();
         container.execs.insert(request.exec_id.clone(), process);
+        if kept && let Err(error) = self.open_early(&request.id, &request.exec_id) {
+            self.container(&request.id)?.execs.remove(&request.exec_id);
+            return Err(error);
+        }
         self.publish(&TaskExecAdded { container_id: request.id, exec_id: request.exec_id });
         done()
+    }
+
+    /// Opens an exec's streams before its start, so that clients can attach in between: what a
+    /// short process writes is theirs as well.
+    fn open_early(&mut self, id: &str, exec_id: &str) -> Result<()> {
+        let given = self.streams(id, exec_id, None)?;
+        self.process(id, exec_id)?.given = Some(given);
+        Ok(())
     }
 
     pub(super) fn start_exec(
@@ -72,9 +85,11 @@ impl Server {
             .map_err(|error| Error::invalid(format!("process of exec {exec_id}: {error}")))?
             .applies();
         process.starting = true;
-        let outcome = self
-            .streams(id, exec_id, Some(confined))
-            .and_then(|given| self.when_ready(id, exec_id, given, payload, reply));
+        let given = match process.given.take() {
+            Some(given) => Ok(given),
+            None => self.streams(id, exec_id, Some(confined)),
+        };
+        let outcome = given.and_then(|given| self.when_ready(id, exec_id, given, payload, reply));
         if outcome.is_err() {
             self.undo_exec(id, exec_id);
         }
@@ -244,7 +259,6 @@ impl Server {
         }
         if let Some(hub) = io.close(&mut self.poller) {
             self.leaving.insert(number, hub);
-            self.timers.after(Duration::from_secs(10), super::Timer::Leave(number));
         }
     }
 
@@ -253,11 +267,6 @@ impl Server {
         if self.loggers.contains(&pid) {
             signal(pid, SIGKILL);
         }
-    }
-
-    /// Streams of a container to be restored wait for its start.
-    pub(super) fn restore_streams(&mut self, id: &str, given: Given) {
-        self.restoring.insert(id.to_owned(), given);
     }
 
     pub(super) fn restore(&mut self, id: &str, reply: Reply) -> Outcome {
@@ -269,7 +278,7 @@ impl Server {
         let console = io.and_then(ProcessIo::console_path);
         let pid_file = bundle.join(crate::delete::PID_FILE);
         let mut order = Order::new(id, "", Step::Restore, Some(reply));
-        order.streams = self.restoring.remove(id);
+        order.streams = self.process(id, "")?.given.take();
         self.run_engine(order, |engine, log| {
             let files = Files { bundle: &bundle, pid_file: &pid_file, console: console.as_deref() };
             engine.restore(log, &image, &work, files, id)

@@ -204,6 +204,9 @@ impl Server {
             exited_at: Some(exit.at),
         };
         let waiters: Vec<Reply> = std::mem::take(&mut process.waiters);
+        if let Some(io) = process.io.and_then(|io| self.ios.get_mut(&io)) {
+            io.process_ended(&mut self.poller);
+        }
         self.publish(&event);
         for waiter in waiters {
             self.reply(waiter, Ok(answer(exit)));

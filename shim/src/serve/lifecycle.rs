@@ -179,7 +179,7 @@ impl Server {
             if let Some(container) = self.containers.get_mut(&request.id) {
                 container.hidden = false;
             }
-            self.restore_streams(&request.id, given);
+            self.process(&request.id, "")?.given = Some(given);
             return now(&CreateTaskResponse { pid: 0 });
         }
         let bundle = container.bundle.clone();
@@ -271,6 +271,11 @@ impl Server {
         if process.status != Status::Created {
             return Err(wrong_state("cannot start a process that was started before"));
         }
+        if let Some(io) = process.io
+            && let Some(io) = self.ios.get_mut(&io)
+        {
+            io.admit(&mut self.poller);
+        }
         if !request.exec_id.is_empty() {
             return self.start_exec(&request, payload, reply);
         }
@@ -318,6 +323,8 @@ impl Server {
             Status::Running => return Err(wrong_state("cannot delete a running process")),
             _ => {}
         }
+        // One that was never started has nobody else who could write.
+        process.given = None;
         // What the process wrote last is still on its way.
         if let Some(number) = process.io
             && self.ios.get(&number).is_some_and(|io| !io.is_drained())
@@ -343,8 +350,6 @@ impl Server {
             _ => {}
         }
         let Some(container) = self.containers.remove(&job.id) else { return };
-        // One that was never restored.
-        self.restoring.remove(&job.id);
         if let Some(cgroup) = &container.cgroup {
             self.oom.forget(cgroup);
         }

@@ -84,18 +84,18 @@ struct Server {
     log: Log,
     poller: Poller,
     layout: Layout,
-    listener: (UnixListener, Token),
+    /// Until it is told to end: then a new shim may take the socket's name.
+    listener: Option<(UnixListener, Token)>,
     signals: SignalFd,
     connections: BTreeMap<u64, Connection>,
     containers: BTreeMap<String, Container>,
     ios: BTreeMap<u64, ProcessIo>,
-    /// Attached clients of processes that are gone, which are behind.
+    /// Attached clients of processes that are gone, which are behind. They get theirs however
+    /// long they take: a pager may be one.
     leaving: BTreeMap<u64, Hub>,
     jobs: BTreeMap<u32, Job>,
     deferred: Vec<Deferred>,
     waiting: BTreeMap<u64, Waiting>,
-    /// Streams of containers that will start from a checkpoint.
-    restoring: BTreeMap<String, Given>,
     /// Loggers that were asked to end.
     loggers: BTreeSet<u32>,
     events: Publisher,
@@ -114,9 +114,7 @@ struct Server {
 pub fn serve(args: &Args, inherited: Option<OwnedFd>) -> Result<()> {
     let mut server = Server::new(args, inherited)?;
     let ended = server.run();
-    if let Some(socket) = &server.socket {
-        let _ = fs::remove_file(socket);
-    }
+    server.stop_listening();
     if let Err(error) = &ended {
         server.log.warn(&error.to_string());
     }
@@ -153,7 +151,7 @@ impl Server {
             log: Log::open(args.debug),
             poller,
             layout: Layout::read()?,
-            listener: (listener, token),
+            listener: Some((listener, token)),
             signals,
             connections: BTreeMap::new(),
             containers: BTreeMap::new(),
@@ -162,7 +160,6 @@ impl Server {
             jobs: BTreeMap::new(),
             deferred: Vec::new(),
             waiting: BTreeMap::new(),
-            restoring: BTreeMap::new(),
             loggers: BTreeSet::new(),
             events: Publisher::new(args),
             oom: Oom::default(),
@@ -176,12 +173,14 @@ impl Server {
 
     fn run(&mut self) -> Result<()> {
         loop {
-            if let Some(limit) = self.ending
-                && (self.is_done() || limit <= Instant::now())
-            {
-                return Ok(());
+            if let Some(limit) = self.ending {
+                let over = limit <= Instant::now();
+                if self.leaving.is_empty() && (over || self.all_is_said()) {
+                    return Ok(());
+                }
             }
-            let wait = self.ending.into_iter().chain(self.timers.next()).min();
+            let limit = self.ending.filter(|limit| *limit > Instant::now());
+            let wait = limit.into_iter().chain(self.timers.next()).min();
             let wait = wait.map(|at| at.saturating_duration_since(Instant::now()));
             for (token, flags) in self.poller.wait(wait)? {
                 // An earlier one of this round may have taken it out.
@@ -195,11 +194,9 @@ impl Server {
         }
     }
 
-    /// Told to shut down, whether all has been said to everybody.
-    fn is_done(&self) -> bool {
-        self.events.is_empty()
-            && self.leaving.is_empty()
-            && self.connections.values().all(Connection::is_flushed)
+    /// Whether all events are delivered and all answers written.
+    fn all_is_said(&self) -> bool {
+        self.events.is_empty() && self.connections.values().all(Connection::is_flushed)
     }
 
     fn dispatch(&mut self, source: Source, flags: EpollFlags) {
@@ -246,11 +243,6 @@ impl Server {
                 }
                 self.stream_changed(number);
             }
-            Timer::Leave(number) => {
-                if let Some(mut hub) = self.leaving.remove(&number) {
-                    hub.drop_all(&mut self.poller);
-                }
-            }
             Timer::KillLogger(pid) => self.kill_logger(pid),
             Timer::Idle => {
                 if self.containers.is_empty() && self.connections.is_empty() {
@@ -262,9 +254,20 @@ impl Server {
         }
     }
 
-    /// Ends when the last events are delivered.
+    /// Ends when the last events are delivered, and clients have what their processes wrote.
     fn end(&mut self) {
         self.ending.get_or_insert_with(|| Instant::now() + LAST_WORDS);
+        self.stop_listening();
+    }
+
+    /// The name goes first: whoever finds nobody there may take it at once.
+    fn stop_listening(&mut self) {
+        if let Some(socket) = self.socket.take() {
+            let _ = fs::remove_file(socket);
+        }
+        if let Some((listener, token)) = self.listener.take() {
+            self.poller.remove(&listener, token);
+        }
     }
 
     fn number(&mut self) -> u64 {
@@ -273,7 +276,8 @@ impl Server {
     }
 
     fn accept(&mut self) {
-        let stream = match self.listener.0.accept() {
+        let Some((listener, _)) = &self.listener else { return };
+        let stream = match listener.accept() {
             Ok((stream, _)) => stream,
             Err(error) => {
                 if error.kind() != std::io::ErrorKind::WouldBlock {
@@ -332,6 +336,9 @@ impl Server {
             let number = i32::try_from(info.ssi_signo).unwrap_or(0);
             if number == Signal::SIGTERM as i32 || number == Signal::SIGINT as i32 {
                 self.log.warn("told to end by a signal; containers go on without a shim");
+                for mut hub in std::mem::take(&mut self.leaving).into_values() {
+                    hub.drop_all(&mut self.poller);
+                }
                 self.end();
             }
         }

@@ -16,8 +16,6 @@ pub enum Timer {
     Oom,
     /// Output of these streams has had its time to be passed on.
     Drain(u64),
-    /// Clients that are behind have had their time.
-    Leave(u64),
     /// A logger has had its time to end.
     KillLogger(u32),
     /// Nobody may be using this shim.
