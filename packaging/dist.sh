@@ -1,0 +1,37 @@
+#!/bin/bash
+# Makes the release: a static archive for this architecture, its list of parts for each program
+# (SBOM, CycloneDX), and checksums.
+#
+#     packaging/dist.sh target/dist
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+out=$1
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+name=hull-$version-linux-$(uname -m)
+epoch=${SOURCE_DATE_EPOCH:-0}
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+
+packaging/build.sh target/release-build
+rm -rf "$out"
+mkdir -p "$out" "$stage/$name/bin"
+install -m 0755 target/release-build/{hull,containerd-shim-hull-v2,deck,hull-conformance} \
+    "$stage/$name/bin/"
+cp README.md CHANGELOG.md LICENSE SECURITY.md "$stage/$name/"
+mkdir "$stage/$name/systemd"
+cp deck/contrib/deck.{service,socket} "$stage/$name/systemd/"
+packaging/generate.sh "$stage/$name/bin/hull" "$stage/$name/share"
+packaging/generate.sh "$stage/$name/bin/deck" "$stage/$name/share"
+
+# In one order, of one owner and one time, so that the same binaries are the same archive.
+tar --create --directory "$stage" --sort=name --owner=0 --group=0 --numeric-owner --mode=u+rwX,go+rX,go-w \
+    --mtime="@$epoch" --pax-option=delete=atime,delete=ctime "$name" | gzip -9n >"$out/$name.tar.gz"
+
+cargo metadata --locked --format-version 1 --filter-platform "$(uname -m)-unknown-linux-musl" \
+    >"$stage/metadata.json"
+for package in hull hull-shim deck hull-conformance; do
+    target/debug/hull-packaging sbom "$stage/metadata.json" "$package" >"$out/$name.$package.cdx.json"
+done
+(cd "$out" && sha256sum -- * >"$stage/SHA256SUMS" && mv "$stage/SHA256SUMS" .)
+ls -l "$out"

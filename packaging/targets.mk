@@ -1,0 +1,48 @@
+# Documentation, packages, releases.
+
+PACKAGING := target/debug/hull-packaging
+DIST := target/dist
+# Time of files in packages and archives: that of the last commit, so that the same commit gives the
+# same bytes (reproducible-builds.org, SOURCE_DATE_EPOCH).
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+.PHONY: packaging-tools
+packaging-tools:
+	$(CARGO) build --locked -p hull-packaging
+
+.PHONY: packaging-unit
+packaging-unit: ## Unit tests of the checks and of the list of parts
+	$(CARGO) test --locked -p hull-packaging
+
+.PHONY: docs-check
+docs-check: build packaging-tools packaging-unit ## Links, names and marked commands in the documentation
+	$(PACKAGING) docs $(HULL)
+
+.PHONY: book
+book: ## The documentation as a book, in target/book (installs mdbook)
+	command -v mdbook >/dev/null || $(CARGO) install --locked mdbook
+	docs/book.sh target/book
+
+.PHONY: deb
+deb: build shim-build deck-static ## The Debian packages, in target/deb
+	packaging/deb.sh target/deb
+
+.PHONY: deb-test
+deb-test: deb ## Install the packages in a container of hull's own, use them, remove them (root)
+	.ci/packages demo
+	packaging/deb-test.sh $(HULL) target/deb
+
+.PHONY: deck-static
+deck-static: ## deck as one static binary, in target/deck-static
+	.ci/packages build release
+	$(CARGO) build --release --locked -p deck --target $(MUSL)
+	install -m 0755 target/$(MUSL)/release/deck target/deck-static
+
+.PHONY: dist
+dist: packaging-tools ## Release archives with checksums and lists of parts, in target/dist
+	.ci/packages build release
+	packaging/dist.sh $(DIST)
+
+.PHONY: reproducible
+reproducible: ## Build hull twice, in two places, and compare
+	packaging/reproducible.sh
