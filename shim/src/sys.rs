@@ -3,6 +3,8 @@
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::signal::SigSet;
+use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -18,6 +20,16 @@ pub fn inherited_listener() -> Option<OwnedFd> {
     }
     // SAFETY: it is open, and by the caller's promise nothing in this process owns it yet.
     Some(unsafe { OwnedFd::from_raw_fd(LISTENER) })
+}
+
+/// A command to be run with no signal blocked. The loop's mask would be inherited otherwise
+/// (sigprocmask(2)), by an engine and from it by its container, which SIGTERM could not end.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    let body = || Ok(SigSet::empty().thread_set_mask()?);
+    // SAFETY: the closure makes one system call and allocates nothing.
+    unsafe { command.pre_exec(body) };
+    command
 }
 
 /// Has the kernel kill the child when this process dies.

@@ -21,6 +21,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const SHIM: &str = env!("CARGO_BIN_EXE_containerd-shim-hull-v2");
+const RUNC: &str = "/usr/sbin/runc";
 const LIMIT: Option<Duration> = Some(Duration::from_secs(60));
 
 /// A bundle, and the shim that serves it.
@@ -28,6 +29,13 @@ struct Fixture {
     dir: tempfile::TempDir,
     id: String,
     client: Client,
+    engine: PathBuf,
+}
+
+/// A script.
+fn executable(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn may_run() -> bool {
@@ -70,11 +78,12 @@ impl Fixture {
         config["linux"]["cgroupsPath"] = format!("/{id}").into();
         fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
         let publish = dir.path().join("publish");
-        fs::write(&publish, format!("#!/bin/sh\necho \"$3\" >>{}/events\n", dir.path().display()))
-            .unwrap();
-        fs::set_permissions(&publish, fs::Permissions::from_mode(0o755)).unwrap();
+        executable(
+            &publish,
+            &format!("#!/bin/sh\necho \"$3\" >>{}/events\n", dir.path().display()),
+        );
         let client = start(dir.path(), &id, &publish);
-        Self { dir, id, client }
+        Self { dir, id, client, engine: RUNC.into() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -89,7 +98,7 @@ impl Fixture {
 
     fn create(&mut self, stdin: bool, stream: &str, terminal: bool) -> u32 {
         let options = Options {
-            binary_name: "/usr/sbin/runc".to_owned(),
+            binary_name: self.engine.to_string_lossy().into_owned(),
             root: self.path("engine").to_string_lossy().into_owned(),
             ..Options::default()
         };
@@ -258,6 +267,27 @@ fn writer(name: &str, script: &str, more: &str) -> (Fixture, PathBuf, UnixStream
 }
 
 #[test]
+fn an_engine_begins_with_no_signal_blocked() {
+    if !may_run() {
+        return;
+    }
+    let mut shim = Fixture::new("mask", &["sleep", "100"]);
+    // Some engines unblock signals themselves, as does dash: seen before them, by bash.
+    let (engine, mask) = (shim.path("engine-sh"), shim.path("mask"));
+    let script = format!(
+        "#!/bin/bash\ngrep SigBlk /proc/self/status >{}\nexec {RUNC} \"$@\"\n",
+        mask.display()
+    );
+    executable(&engine, &script);
+    shim.engine = engine;
+    shim.create(false, "", false);
+    assert_eq!(fs::read_to_string(&mask).unwrap(), "SigBlk:\t0000000000000000\n");
+    shim.start("");
+    shim.kill();
+    shim.finish();
+}
+
+#[test]
 fn a_process_waits_for_a_client_that_does_not_read() {
     if !may_run() {
         return;
@@ -323,6 +353,7 @@ fn a_client_that_attaches_before_the_start_misses_nothing() {
         let mut bytes = Vec::new();
         client.read_to_end(&mut bytes).unwrap();
         assert_eq!(streams(&bytes).0, "short\n", "round {round}");
+        assert_eq!(shim.wait(&exec_id), 0);
         shim.delete(&exec_id);
     }
     // One that never runs can be deleted, and its client is let go.

@@ -4,7 +4,7 @@ use crate::error::{At, Result};
 use crate::sys;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// What a logger is told.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Start<'_> {
     /// Starts the program with stdout, stderr and the pipe to say ready on at 3, 4 and 5; returns
     /// its pid. It outlives the shim if need be: what the container wrote is still read.
     pub fn run(&self, streams: [OwnedFd; 3]) -> Result<u32> {
-        let mut command = Command::new(self.program);
+        let mut command = sys::command(self.program);
         command
             .args(self.arguments)
             .env("CONTAINER_ID", self.id)

@@ -5,6 +5,7 @@ mod options;
 
 use crate::error::{At, Error, Result};
 use crate::proto::Mount;
+use crate::sys;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -14,7 +15,7 @@ use options::{Plan, shorten};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Mounts a snapshot at `rootfs`; undoes what it did when one of the mounts fails.
 ///
@@ -104,7 +105,7 @@ fn in_directory(dir: &Path, body: impl FnOnce() -> Result<()>) -> Result<()> {
 
 /// File systems in user space bring a helper: mount.fuse3(8).
 fn fuse(entry: &Mount, kind: &str, target: &Path) -> Result<()> {
-    let mut command = Command::new("mount.fuse3");
+    let mut command = sys::command("mount.fuse3");
     command.arg(&entry.source).arg(target);
     if !entry.options.is_empty() {
         command.args(["-o", &entry.options.join(",")]);

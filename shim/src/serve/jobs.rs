@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// The longest log that is read.
@@ -133,7 +133,7 @@ impl Server {
             Step::Create => container.bundle.join("log.json"),
             _ => container.bundle.join(format!("log{number}.json")),
         };
-        let mut command = Command::new(&container.engine.program);
+        let mut command = sys::command(&container.engine.program);
         command.args(line(&container.engine, &log)).current_dir(&container.bundle);
         if let Some(given) = order.streams {
             command.stdin(given.stdin).stdout(given.stdout).stderr(given.stderr);

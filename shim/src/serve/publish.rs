@@ -9,6 +9,7 @@ use crate::poller::{Poller, Source, Token};
 use crate::proto::events::Event;
 use crate::proto::rpc::{ForwardRequest, KeyValue, Request, Response};
 use crate::proto::{Any, Envelope, Timestamp};
+use crate::sys;
 use crate::ttrpc::{NAMESPACE_KEY, Reader, outcome, request};
 use nix::sys::epoll::EpollFlags;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
@@ -17,7 +18,7 @@ use std::collections::VecDeque;
 use std::io::{Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 const SERVICE: &str = "containerd.services.events.ttrpc.v1.Events";
@@ -283,7 +284,7 @@ fn run(program: &str, address: &str, envelope: &Envelope) -> Result<u32> {
         .at(|| "make a memfd".to_owned())?;
     let mut file = std::fs::File::from(input);
     file.write_all(&bytes).and_then(|()| file.rewind()).at(|| "write the event".to_owned())?;
-    let mut command = Command::new(program);
+    let mut command = sys::command(program);
     command.args(["publish", "--topic", &envelope.topic, "--namespace", &envelope.namespace]);
     if !address.is_empty() {
         command.args(["-address", address]);
