@@ -173,20 +173,33 @@ pub fn send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>, data: &[u8]) -> Resul
 
 /// Receives one descriptor.
 pub fn receive_fd(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
-    let mut byte = [0u8; 64];
-    let mut data = [IoSliceMut::new(&mut byte)];
+    let (_, fd) = receive(socket)?;
+    fd.ok_or_else(|| Error::new(Kind::Init, "no descriptor came with the message"))
+}
+
+/// Receives a message, of which there may be less than was sent, with the descriptor in it.
+pub fn receive(socket: BorrowedFd<'_>) -> Result<(Vec<u8>, Option<OwnedFd>)> {
+    let mut text = vec![0u8; 4096];
+    let mut data = [IoSliceMut::new(&mut text)];
     let mut space = nix::cmsg_space!([RawFd; 1]);
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut data, Some(&mut space), flags)
-        .at(|| "recvmsg(SCM_RIGHTS)")?;
+    let message = loop {
+        match recvmsg::<()>(socket.as_raw_fd(), &mut data, Some(&mut space), flags) {
+            Err(Errno::EINTR) => {}
+            other => break other.at(|| "recvmsg(SCM_RIGHTS)")?,
+        }
+    };
+    let mut fd = None;
     for control in message.cmsgs().at(|| "recvmsg(SCM_RIGHTS)")? {
         if let ControlMessageOwned::ScmRights(fds) = control
-            && let Some(fd) = fds.first()
+            && let Some(number) = fds.first()
         {
-            return crate::sys::fd::adopt(*fd).at(|| "recvmsg(SCM_RIGHTS)");
+            fd = Some(crate::sys::fd::adopt(*number).at(|| "recvmsg(SCM_RIGHTS)")?);
         }
     }
-    Err(Error::new(Kind::Init, "no descriptor came with the message"))
+    let length = message.bytes;
+    text.truncate(length);
+    Ok((text, fd))
 }
 
 /// Sends a pidfd to whoever listens at `path`; `kind` is `standard` for a container's first

@@ -30,6 +30,8 @@ pub enum Kind {
     Hook,
     /// The container's init reported a failure.
     Init,
+    /// execve(2) refused the program when all else was done.
+    Execve,
     /// The machine lacks what was asked for.
     Unsupported,
 }

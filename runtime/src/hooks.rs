@@ -72,12 +72,33 @@ fn run_one(hook: &Hook, state: &[u8], default_env: DefaultEnv<'_>) -> Result<()>
         (Some(status), _) => format!("exit status {status}"),
         (None, signal) => {
             let signal = signal.unwrap_or_default();
-            let name = Signal::try_from(signal).map(Signal::as_str);
-            format!("signal: {}", name.map_or_else(|_| signal.to_string(), str::to_owned))
+            format!("signal: {}", signal_text(signal))
         }
     };
     let text = format!("{how}, stdout: {}, stderr: {}", stdout.text(), stderr.text());
     Err(Error::new(Kind::Hook, text))
+}
+
+/// As Go's programs name signals, which readers of such errors know.
+fn signal_text(signal: i32) -> String {
+    let text = match Signal::try_from(signal) {
+        Ok(Signal::SIGHUP) => "hangup",
+        Ok(Signal::SIGINT) => "interrupt",
+        Ok(Signal::SIGQUIT) => "quit",
+        Ok(Signal::SIGILL) => "illegal instruction",
+        Ok(Signal::SIGABRT) => "aborted",
+        Ok(Signal::SIGBUS) => "bus error",
+        Ok(Signal::SIGFPE) => "floating point exception",
+        Ok(Signal::SIGKILL) => "killed",
+        Ok(Signal::SIGSEGV) => "segmentation fault",
+        Ok(Signal::SIGPIPE) => "broken pipe",
+        Ok(Signal::SIGALRM) => "alarm clock",
+        Ok(Signal::SIGTERM) => "terminated",
+        Ok(Signal::SIGSYS) => "bad system call",
+        Ok(other) => other.as_str(),
+        Err(_) => return signal.to_string(),
+    };
+    text.to_owned()
 }
 
 /// When the hook is to be killed.

@@ -33,7 +33,7 @@ fn failures_say_everything() {
         "error running createRuntime hook #1: exit status 3, stdout: out\n, stderr: err\n";
     assert_eq!(error.to_string(), expected);
     let killed = outcome(hook("kill -9 $$"), b"").unwrap_err();
-    assert!(killed.contains("signal: SIGKILL, stdout: , stderr: "), "{killed}");
+    assert!(killed.contains("signal: killed, stdout: , stderr: "), "{killed}");
 }
 
 #[test]

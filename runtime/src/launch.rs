@@ -115,7 +115,7 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
     let namespaces = spawn::namespaces::open(&plan.namespaces.join)?;
     let rdt = spec.linux.as_ref().and_then(|linux| linux.intel_rdt.as_ref());
     let rdt = intel_rdt::plan(rdt, request.id)?;
-    let sources = spawn::sources::open(&plan, &namespaces)?;
+    let mappings = spawn::sources::mappings(&plan, &namespaces)?;
     let slot = store.reserve(request.id)?;
     let mut reserved = Reserved { store: &store, id: request.id, kept: false };
     let state = remember(&request, &plan, &slot, filter.as_ref(), rdt.as_ref())?;
@@ -133,7 +133,7 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
     let staged = Staged {
         arguments: Vector::new(plan.process.argv.clone()),
         plan: &plan,
-        sources,
+        mappings,
         namespaces,
         proc,
         filter,

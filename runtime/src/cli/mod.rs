@@ -30,7 +30,7 @@ pub mod state;
 pub mod terminal;
 pub mod update;
 
-use crate::error::{At, Result};
+use crate::error::{At, Error, Kind, Result};
 use crate::sys::entry;
 use crate::{log, seal};
 use args::Command;
@@ -49,7 +49,7 @@ pub fn main() -> u8 {
     match run(entry::arguments().iter().skip(1).cloned()) {
         Ok(code) => code.0,
         Err(failure) => {
-            report(&failure.error.to_string());
+            report(&failure.error);
             failure.code
         }
     }
@@ -101,11 +101,14 @@ fn dispatch(global: &Global, command: Command, inherited: &Inherited) -> Result<
 
 /// Tells of the error that ends the command: one plain line on standard error, and an entry in the
 /// log if that is elsewhere.
-fn report(message: &str) {
+fn report(error: &Error) {
+    let message = error.to_string();
     if log::has_file() {
         log::error(format_args!("{message}"));
     }
-    let name = if message.starts_with("hull ") { "" } else { "hull: " };
+    // Such a line is what other runtimes leave to the program's own standard error.
+    let plain = error.kind() == Kind::Execve || message.starts_with("hull ");
+    let name = if plain { "" } else { "hull: " };
     // One write, so that lines of several commands don't mix. If it fails nobody is listening.
     let _ = std::io::stderr().write_all(format!("{name}{message}\n").as_bytes());
 }

@@ -4,7 +4,7 @@ use super::args::{Command, ENTRIES, Entry, Operands, usage};
 use super::global::Global;
 use super::help;
 use super::normalise::split;
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, Kind, Result};
 use clap::ArgMatches;
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -38,11 +38,11 @@ impl Entry {
     /// An error of this command, as it is reported.
     pub fn failure(&self, error: Error) -> Failure {
         let error = match self.prefix {
-            Some(prefix) => {
+            Some(prefix) if error.kind() != Kind::Execve => {
                 let Err(error) = Err::<Infallible, _>(error).at(|| prefix);
                 error
             }
-            None => error,
+            _ => error,
         };
         Failure { error, code: self.code }
     }

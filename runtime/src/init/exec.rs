@@ -87,6 +87,7 @@ pub fn execute(execution: &Execution<'_>, channel: &Channel) -> Result<Infallibl
         })?;
     }
     verify_cwd()?;
+    identity::act_as(identity)?;
     let path = look_up(process)?;
     close_others(execution, channel)?;
     // Rust programs ignore it, and what is ignored stays so over execve(2).
@@ -107,7 +108,10 @@ pub fn execute(execution: &Execution<'_>, channel: &Channel) -> Result<Infallibl
     }
     match execve(&path, execution.arguments, &Vector::new(environment)) {
         Ok(never) => match never {},
-        Err(errno) => Err(errno).at(|| format!("exec {}", path.to_string_lossy())),
+        Err(errno) => {
+            let text = crate::error::errno_text(errno);
+            Err(Error::new(Kind::Execve, format!("exec {}: {text}", path.to_string_lossy())))
+        }
     }
 }
 

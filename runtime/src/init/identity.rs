@@ -62,6 +62,20 @@ pub fn become_user(identity: &Identity, last_capability: u32) -> Result<()> {
     Ok(())
 }
 
+/// Whether the user may execute a file depends on the capabilities it will have; changing ids took
+/// them all out of the effective set.
+///
+/// # Errors
+/// capset(2).
+pub fn act_as(identity: &Identity) -> Result<()> {
+    let wanted = identity.capabilities.effective;
+    if identity.uid == 0 || wanted == 0 {
+        return Ok(());
+    }
+    let permitted = cap::permitted().at(|| "capget")?;
+    cap::set(wanted & permitted, permitted, 0).at(|| "capset(effective)")
+}
+
 fn groups(identity: &Identity) -> Result<()> {
     match ids::set_groups(&identity.groups) {
         // In a user namespace where it was given up there are no groups to lose, but none can be

@@ -18,7 +18,7 @@ pub mod target;
 pub mod tmpcopyup;
 
 use crate::container::{Status, start};
-use crate::error::{At, Result};
+use crate::error::{At, Kind, Result};
 use crate::hooks;
 use crate::plan::Plan;
 use crate::spawn::Staged;
@@ -35,7 +35,12 @@ pub fn main(staged: &Staged<'_>, channel: &Channel) -> i32 {
     match run(staged, channel) {
         Ok(never) => match never {},
         Err(error) => {
-            if channel.send(&Message::Failure(error.to_string())).is_err() {
+            let text = error.to_string();
+            let message = match error.kind() {
+                Kind::Execve => Message::Refused(text),
+                _ => Message::Failure(text),
+            };
+            if channel.send(&message).is_err() {
                 // create has long returned: `start` listens at the other end of the fifo.
                 if let Some(fifo) = &staged.fifo {
                     start::fail(fifo.as_fd(), &error);
@@ -92,7 +97,7 @@ pub fn die_with_runtime() -> Result<()> {
 fn root_file_system(staged: &Staged<'_>, channel: &Channel) -> Result<OwnedFd> {
     let plan = staged.plan;
     let root = rootfs::prepare(&plan.rootfs).at(|| "error preparing rootfs")?;
-    mounts::mount_all(root.as_fd(), staged)?;
+    mounts::mount_all(root.as_fd(), staged, channel)?;
     if let Some(devices) = &plan.devices {
         devices::make_all(root.as_fd(), devices, plan.bind_devices)?;
     }

@@ -8,15 +8,16 @@ use super::tmpcopyup;
 use crate::error::{At, Error, Result};
 use crate::plan::cgroup_mount::{CgroupMount, Hierarchy};
 use crate::plan::mounts::{IdMap, MountKind, MountOp, bind_attr, bind_attr_locked};
-use crate::spawn::Staged;
+use crate::plan::namespaces::NamespaceType;
+use crate::spawn::channel::{Channel, Message, Tree};
+use crate::spawn::{Staged, sources};
 use crate::sys::fd::{CWD, leave_to_execve};
-use crate::sys::mount::{self, MountAttr};
+use crate::sys::mount::{self, MountAttr, clone_tree};
 use nix::errno::Errno;
 use nix::libc;
 use nix::mount::MsFlags;
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
-use nix::sys::statvfs::{FsFlags, fstatvfs};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -24,9 +25,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 ///
 /// # Errors
 /// The first that fails, with its index and destination.
-pub fn mount_all(root: BorrowedFd<'_>, staged: &Staged<'_>) -> Result<()> {
+pub fn mount_all(root: BorrowedFd<'_>, staged: &Staged<'_>, channel: &Channel) -> Result<()> {
     for op in &staged.plan.mounts {
-        mount_one(root, op, staged).at(|| describe(op))?;
+        mount_one(root, op, staged, channel).at(|| describe(op))?;
     }
     Ok(())
 }
@@ -48,10 +49,17 @@ fn describe(op: &MountOp) -> String {
     )
 }
 
-fn mount_one(root: BorrowedFd<'_>, op: &MountOp, staged: &Staged<'_>) -> Result<()> {
+fn mount_one(
+    root: BorrowedFd<'_>,
+    op: &MountOp,
+    staged: &Staged<'_>,
+    channel: &Channel,
+) -> Result<()> {
     match &op.kind {
         MountKind::Bind { source, recursive, idmap } => {
-            bind(root, op, source, *recursive, idmap.as_ref(), staged)
+            refuse_root(op)?;
+            let tree = open_source(op, source, *recursive, idmap.as_ref(), staged, channel)?;
+            bind(root, op, &tree)
         }
         MountKind::Kernel { fstype, source, data } => {
             let target = plain_directory(root, op, fstype)?;
@@ -155,89 +163,78 @@ pub fn set_propagation(fd: BorrowedFd<'_>, flags: u64) -> Result<()> {
         .at(|| format!("mount_setattr(propagation {flags:#x})"))
 }
 
-fn bind(
-    root: BorrowedFd<'_>,
+/// The source as a mount of its own: by init itself where it may, else by the runtime.
+fn open_source(
     op: &MountOp,
     source: &CStr,
     recursive: bool,
     idmap: Option<&IdMap>,
     staged: &Staged<'_>,
-) -> Result<()> {
-    refuse_root(op)?;
-    let opened;
-    let tree = if let Some(tree) = staged.sources.get(op.index).and_then(Option::as_ref) {
-        tree.as_fd()
-    } else {
-        opened = mount::clone_tree(CWD, source, recursive)
-            .at(|| format!("open_tree({:?})", source.to_string_lossy()))?;
-        opened.as_fd()
+    channel: &Channel,
+) -> Result<Tree> {
+    let has_user = staged.plan.namespaces.has(NamespaceType::User);
+    let ask = || {
+        channel.send(&Message::Source(u32::try_from(op.index).unwrap_or(u32::MAX)))?;
+        channel.await_tree()
     };
-    let kind = target::kind(tree).at(|| "fstat(source)")?;
+    if idmap.is_some() && has_user {
+        return ask();
+    }
+    let mount = match clone_tree(CWD, source, recursive) {
+        // EINVAL: a single mount would uncover what the host covers in it.
+        Err(Errno::EACCES | Errno::EINVAL) if has_user => return ask(),
+        other => other.at(|| format!("open_tree({:?})", source.to_string_lossy()))?,
+    };
+    if let (Some(idmap), Some(Some(mapping))) = (idmap, staged.mappings.get(op.index)) {
+        sources::map(mount.as_fd(), idmap, mapping.as_fd())?;
+    }
+    Ok(Tree { mount, locked: true })
+}
+
+fn bind(root: BorrowedFd<'_>, op: &MountOp, tree: &Tree) -> Result<()> {
+    let mount = tree.mount.as_fd();
+    let kind = target::kind(mount).at(|| "fstat(source)")?;
     if op.destination.as_c_str() == c"/proc" {
-        let magic = fstatfs(tree).at(|| "fstatfs(source)")?.filesystem_type();
+        let magic = fstatfs(mount).at(|| "fstatfs(source)")?.filesystem_type();
         if magic != PROC_SUPER_MAGIC {
             return Err(Error::config(
                 "\"/proc\" cannot be mounted because it is not of type proc",
             ));
         }
     }
-    // Those of an id-mapped mount were set before it was mapped.
-    match (idmap, staged.sources.get(op.index)) {
-        (Some(_), _) => {}
-        (None, Some(Some(_))) => keep_bind_flags(tree, op)?,
-        (None, _) => set_bind_flags(tree, op)?,
-    }
+    set_bind_flags(mount, op, tree.locked)?;
     let target = if kind == SFlag::S_IFDIR {
         target::make_directory(root, &op.destination)
     } else {
         target::make_file(root, &op.destination)
     }
     .at(|| "create mount destination")?;
-    mount::attach(tree, target.as_fd()).at(|| "move_mount")?;
+    mount::attach(mount, target.as_fd()).at(|| "move_mount")?;
     leave_to_execve(target);
-    change(tree, op)
+    change(mount, op)
 }
 
-/// The flags of the entry on the top mount of a detached tree; where a more privileged namespace
-/// has locked some, these are kept (mount_namespaces(7)).
-pub fn set_bind_flags(tree: BorrowedFd<'_>, op: &MountOp) -> Result<()> {
+/// The flags of the entry on the top mount of a detached tree. What a more privileged namespace
+/// forbids stays forbidden (mount_namespaces(7)); where the kernel does not see to that, as the
+/// host's root has cloned the tree, this does.
+fn set_bind_flags(tree: BorrowedFd<'_>, op: &MountOp, locked: bool) -> Result<()> {
     let Some(attr) = bind_attr(op.flags, op.cleared) else { return Ok(()) };
-    match mount::set_attr(tree, &attr, false) {
-        Err(Errno::EPERM) => {
-            let attr = bind_attr_locked(attr, op.cleared);
-            mount::set_attr(tree, &attr, false)
-        }
-        other => other,
-    }
-    .at(|| {
-        format!(
-            "failed to set user-requested vfs flags on bind-mount: mount_setattr({:#x})",
-            attr.set
-        )
-    })
-}
-
-/// The same for a mount of the host that goes into a user namespace: what the host forbids on it
-/// stays forbidden. Had it come there by copying the mount table, its flags would be locked
-/// (mount_namespaces(7)), but this one was cloned by the host's root.
-pub fn keep_bind_flags(tree: BorrowedFd<'_>, op: &MountOp) -> Result<()> {
-    const LOCKABLE: [(FsFlags, u64, &str); 4] = [
-        (FsFlags::ST_RDONLY, libc::MS_RDONLY, "ro"),
-        (FsFlags::ST_NOSUID, libc::MS_NOSUID, "nosuid"),
-        (FsFlags::ST_NODEV, libc::MS_NODEV, "nodev"),
-        (FsFlags::ST_NOEXEC, libc::MS_NOEXEC, "noexec"),
-    ];
-    let Some(attr) = bind_attr(op.flags, op.cleared) else { return Ok(()) };
-    let has = fstatvfs(tree).at(|| "fstatfs(source)")?.flags();
-    for (flag, asked, name) in LOCKABLE {
-        if has.contains(flag) && op.cleared & asked != 0 {
-            return Err(Errno::EPERM).at(|| {
-                format!("the host has the source mounted {name}, which a container with a user namespace can't undo")
-            });
+    let what = "failed to set user-requested vfs flags on bind-mount";
+    if locked {
+        match mount::set_attr(tree, &attr, false) {
+            Err(Errno::EPERM) => {}
+            other => return other.at(|| format!("{what}: mount_setattr({:#x})", attr.set)),
         }
     }
-    let kept = MountAttr { clear: attr.clear & mount::MOUNT_ATTR_ATIME, ..attr };
-    mount::set_attr(tree, &kept, false).at(|| format!("mount_setattr({:#x})", kept.set))
+    let source = mount::flags(tree).at(|| "fstatfs(source)")?;
+    let attr = match bind_attr_locked(op.flags, op.cleared, source) {
+        Ok(attr) => attr,
+        Err(flags) => {
+            return Err(Errno::EPERM)
+                .at(|| format!("{what}: the host has locked the source's {flags}"));
+        }
+    };
+    mount::set_attr(tree, &attr, false).at(|| format!("{what}: mount_setattr({:#x})", attr.set))
 }
 
 fn tmpfs(
@@ -357,9 +354,8 @@ fn bind_cgroup(parent: BorrowedFd<'_>, name: &CStr, source: &CStr, op: &MountOp)
     let tree = match mount::clone_tree_with(CWD, source, false, &attr, false) {
         // Some of the flags are locked.
         Err(Errno::EPERM) => {
-            let tree =
-                mount::clone_tree(CWD, source, false).at(|| format!("open_tree({source:?})"))?;
-            set_bind_flags(tree.as_fd(), op)?;
+            let tree = clone_tree(CWD, source, false).at(|| format!("open_tree({source:?})"))?;
+            set_bind_flags(tree.as_fd(), op, true)?;
             tree
         }
         other => other.at(|| format!("open_tree_attr({source:?})"))?,

@@ -8,6 +8,7 @@ use crate::error::{At, Result};
 use crate::plan::Plan;
 use crate::plan::process::ProcessPlan;
 use crate::sys::sched;
+use nix::errno::Errno;
 use std::os::fd::BorrowedFd;
 
 /// A session keyring of its own, so that the container neither sees nor keeps the caller's
@@ -54,7 +55,13 @@ pub fn make_cwd(root: BorrowedFd<'_>, process: &ProcessPlan) -> Result<()> {
 /// Scheduling, I/O priority, personality, memory policy.
 pub fn attributes(process: &ProcessPlan) -> Result<()> {
     if let Some(attr) = &process.scheduler {
-        sched::sched_setattr(attr).at(|| "error setting scheduler: sched_setattr")?;
+        let set = sched::sched_setattr(attr).at(|| "error setting scheduler: sched_setattr");
+        match set {
+            // sched_setattr(2): a deadline needs all processors of the system.
+            Err(error) if error.errno() == Some(Errno::EPERM) && process.limited_cpus => Err(error)
+                .at(|| "process scheduler can't be used together with AllowedCPUs (cpuset)"),
+            other => other,
+        }?;
     }
     if let Some(value) = process.io_priority {
         sched::ioprio_set(value).at(|| "failed to set io priority: ioprio_set")?;

@@ -40,49 +40,106 @@ pub fn file_type(status: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(status.st_mode & libc::S_IFMT)
 }
 
-/// The directory at `path`, made with its parents (mode 0755) where they don't exist.
+/// The directory at `path`, made with its parents (mode 0755) where they don't exist. Links that
+/// lead nowhere are followed into being, inside the root.
 ///
 /// # Errors
-/// ENOTDIR, ENOENT for a dangling link (it is not followed into being).
+/// ENOTDIR; ELOOP for too many links, or links that appear in between.
 pub fn make_directory(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
     match open_at(root, path, OFlag::O_PATH | OFlag::O_DIRECTORY, 0, in_root()) {
-        Err(Errno::ENOENT) => make_directories(root, path),
-        other => other,
+        Err(Errno::ENOENT) => {}
+        other => return other,
     }
+    // Mostly only the last component is missing.
+    if let Ok((parent, name)) = open_parent(root, path) {
+        match make_new_directory(parent.as_fd(), &name) {
+            Err(Errno::ELOOP) => {}
+            other => return other,
+        }
+    }
+    make_directories(root, &resolve(root, path)?)
 }
 
-fn make_directories(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
-    let mut current: Option<OwnedFd> = None;
+/// An open parent directory and the last component of `path`.
+fn open_parent(root: BorrowedFd<'_>, path: &CStr) -> Result<(OwnedFd, CString), Errno> {
+    let (parent, name) = split(path)?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    Ok((open_at(root, &parent, flags, 0, in_root())?, name))
+}
+
+fn split(path: &CStr) -> Result<(CString, CString), Errno> {
     let bytes = path.to_bytes();
-    let mut end = 0;
-    for part in bytes.split(|byte| *byte == b'/') {
-        end += part.len() + 1;
-        if part.is_empty() {
-            continue;
-        }
-        // The whole prefix is resolved from the root each time: a component may be a link whose
-        // target is absolute inside the container.
-        let prefix = c_string(bytes.get(..end - 1).unwrap_or(bytes))?;
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
-        // The whole path is known not to exist.
-        let found = if end > bytes.len() {
-            Err(Errno::ENOENT)
-        } else {
-            open_at(root, &prefix, flags, 0, in_root())
-        };
-        let next = match found {
-            Err(Errno::ENOENT) => {
-                let parent = current.as_ref().map_or(root, AsFd::as_fd);
-                make_new_directory(parent, &c_string(part)?)?
-            }
+    let slash = bytes.iter().rposition(|byte| *byte == b'/').ok_or(Errno::EINVAL)?;
+    let (parent, name) = bytes.split_at(slash + 1);
+    if name.is_empty() {
+        return Err(Errno::EINVAL);
+    }
+    Ok((c_string(parent)?, c_string(name)?))
+}
+
+/// Makes what is missing of a path without links.
+fn make_directories(root: BorrowedFd<'_>, parts: &[Vec<u8>]) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    let mut current = open_at(root, c".", flags, 0, in_root())?;
+    for part in parts {
+        let name = c_string(part)?;
+        current = match open_at(current.as_fd(), &name, flags, 0, plainly()) {
+            Err(Errno::ENOENT) => make_new_directory(current.as_fd(), &name)?,
             other => other?,
         };
-        current = Some(next);
     }
-    match current {
-        Some(directory) => Ok(directory),
-        None => open_at(root, c".", OFlag::O_PATH | OFlag::O_DIRECTORY, 0, in_root()),
+    Ok(current)
+}
+
+/// Right below, whatever is found there.
+fn plainly() -> ResolveFlag {
+    ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS
+}
+
+/// The components of `path` with the links in it followed as inside the root, also where they lead
+/// to what does not exist. What this finds is only a name: whoever opens it must not follow links,
+/// should there be new ones by then.
+fn resolve(root: BorrowedFd<'_>, path: &CStr) -> Result<Vec<Vec<u8>>, Errno> {
+    // path_resolution(7)
+    const MAX_LINKS: usize = 40;
+    let mut links = 0;
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut left = components(path.to_bytes());
+    left.reverse();
+    while let Some(part) = left.pop() {
+        if part == b".." {
+            found.pop();
+            continue;
+        }
+        found.push(part);
+        let name = c_string(&found.join(&b'/'))?;
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+        let entry = match open_at(root, &name, flags, 0, in_root()) {
+            Err(Errno::ENOENT) => continue,
+            other => other?,
+        };
+        if kind(&entry)? != SFlag::S_IFLNK {
+            continue;
+        }
+        links += 1;
+        if links > MAX_LINKS {
+            return Err(Errno::ELOOP);
+        }
+        let target = nix::fcntl::readlinkat(&entry, c"")?.into_encoded_bytes();
+        found.pop();
+        if target.starts_with(b"/") {
+            found.clear();
+        }
+        left.extend(components(&target).into_iter().rev());
     }
+    Ok(found)
+}
+
+fn components(path: &[u8]) -> Vec<Vec<u8>> {
+    path.split(|byte| *byte == b'/')
+        .filter(|part| !part.is_empty() && *part != b".")
+        .map(<[u8]>::to_vec)
+        .collect()
 }
 
 /// The directory `name` right below `parent`, made if nothing has that name.
@@ -94,8 +151,7 @@ pub fn make_new_directory(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd
         Ok(()) | Err(Errno::EEXIST) => {}
         Err(errno) => return Err(errno),
     }
-    let below = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
-    open_at(parent, name, OFlag::O_PATH | OFlag::O_DIRECTORY, 0, below)
+    open_at(parent, name, OFlag::O_PATH | OFlag::O_DIRECTORY, 0, plainly())
 }
 
 /// An open parent directory and the last component of `path`, parents made where needed.
@@ -103,13 +159,8 @@ pub fn make_new_directory(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd
 /// # Errors
 /// EINVAL when there is no last component.
 pub fn make_parent(root: BorrowedFd<'_>, path: &CStr) -> Result<(OwnedFd, CString), Errno> {
-    let bytes = path.to_bytes();
-    let slash = bytes.iter().rposition(|byte| *byte == b'/').ok_or(Errno::EINVAL)?;
-    let (parent, name) = bytes.split_at(slash + 1);
-    if name.is_empty() {
-        return Err(Errno::EINVAL);
-    }
-    Ok((make_directory(root, c_string(parent)?.as_c_str())?, c_string(name)?))
+    let (parent, name) = split(path)?;
+    Ok((make_directory(root, &parent)?, name))
 }
 
 /// The file at `path` as a mount point: made empty, with its parents, where it doesn't exist.
@@ -121,10 +172,17 @@ pub fn make_file(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
         Err(Errno::ENOENT) => {}
         other => return other,
     }
-    let (parent, name) = make_parent(root, path)?;
-    let below = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
-    open_at(parent.as_fd(), &name, flags, 0o644, below)
+    if let Ok((parent, name)) = open_parent(root, path) {
+        match open_at(parent.as_fd(), &name, flags, 0o644, plainly()) {
+            Err(Errno::EEXIST) => {}
+            other => return other,
+        }
+    }
+    let parts = resolve(root, path)?;
+    let (name, parents) = parts.split_last().ok_or(Errno::EINVAL)?;
+    let parent = make_directories(root, parents)?;
+    open_at(parent.as_fd(), &c_string(name)?, flags, 0o644, plainly())
 }
 
 fn c_string(bytes: &[u8]) -> Result<CString, Errno> {
@@ -143,15 +201,35 @@ mod tests {
 
     #[test]
     fn links_stay_inside() {
-        let dir = tempfile::tempdir().unwrap();
-        symlink("/", dir.path().join("top")).unwrap();
-        symlink("../../../../etc", dir.path().join("up")).unwrap();
-        let root = root(dir.path());
+        let outer = tempfile::tempdir().unwrap();
+        let dir = outer.path().join("root");
+        fs::create_dir(&dir).unwrap();
+        symlink("/", dir.join("top")).unwrap();
+        symlink("../../../../etc", dir.join("up")).unwrap();
+        symlink("/up/./more/", dir.join("chain")).unwrap();
+        let root = root(&dir);
         make_directory(root.as_fd(), c"/top/a/b").unwrap();
-        assert!(dir.path().join("a/b").is_dir());
-        // The link points to /etc of the container, which does not exist: nothing is made.
-        assert!(make_directory(root.as_fd(), c"/up/x").is_err());
-        assert!(!dir.path().join("etc").exists());
+        assert!(dir.join("a/b").is_dir());
+        // Links that lead nowhere are followed as inside the container.
+        make_directory(root.as_fd(), c"/chain/x").unwrap();
+        assert!(dir.join("etc/more/x").is_dir());
+        make_directory(root.as_fd(), c"/a/../../../y/../z").unwrap();
+        assert!(dir.join("z").is_dir() && !dir.join("y").exists());
+        assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn files_are_made_behind_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = root(dir.path());
+        symlink("/tmp/x/hosts", dir.path().join("hosts")).unwrap();
+        make_file(root.as_fd(), c"/hosts").unwrap();
+        assert!(dir.path().join("tmp/x/hosts").is_file());
+        symlink("loop", dir.path().join("loop")).unwrap();
+        assert_eq!(make_file(root.as_fd(), c"/loop").err(), Some(Errno::ELOOP));
+        assert_eq!(make_directory(root.as_fd(), c"/loop/x").err(), Some(Errno::ELOOP));
+        fs::write(dir.path().join("file"), "").unwrap();
+        assert_eq!(make_directory(root.as_fd(), c"/file/x").err(), Some(Errno::ENOTDIR));
     }
 
     #[test]

@@ -28,7 +28,8 @@ use mounts::{MountKind, MountOp};
 use namespaces::{NamespacePlan, NamespaceType, SpawnPlan};
 use process::ProcessPlan;
 use rootfs::RootfsPlan;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use sysctl::Sysctl;
 
@@ -127,8 +128,11 @@ impl<'a> Plan<'a> {
         let namespaces = NamespacePlan::new(linux, &mut problems);
         let own_mounts = namespaces.has(NamespaceType::Mount);
         let has_user = namespaces.has(NamespaceType::User);
+        let rootfs =
+            rootfs::plan(spec, options.bundle, own_mounts, options.no_pivot, &mut problems);
         let context = mounts::Context {
             bundle: options.bundle,
+            root: Path::new(OsStr::from_bytes(rootfs.path.to_bytes())),
             mount_label: &linux.mount_label,
             has_user_namespace: has_user,
         };
@@ -137,8 +141,6 @@ impl<'a> Plan<'a> {
             op.destination.as_c_str() == c"/dev" && matches!(op.kind, MountKind::Bind { .. })
         });
         let devices = devices::plan(&linux.devices, &mut problems);
-        let rootfs =
-            rootfs::plan(spec, options.bundle, own_mounts, options.no_pivot, &mut problems);
         let process_plan = take(process::plan(process, Some(linux)), &mut problems);
         let identity = take(identity::plan(process, host.last_capability), &mut problems);
         let seccomp = linux.seccomp.as_ref().map(seccomp::plan).transpose();
@@ -212,9 +214,16 @@ fn take<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Opti
     }
 }
 
-/// Absolute and free of NUL bytes: spec::check has seen to that.
+/// Each once. Absolute and free of NUL bytes: spec::check has seen to that.
 fn paths(list: &[String]) -> Vec<CString> {
-    list.iter().filter_map(|path| CString::new(mounts::clean(path)).ok()).collect()
+    let mut paths = Vec::with_capacity(list.len());
+    for path in list.iter().filter_map(|path| CString::new(mounts::clean(path)).ok()) {
+        // Once is enough: twice would stack mounts.
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    paths
 }
 
 fn label(label: &str) -> Option<CString> {

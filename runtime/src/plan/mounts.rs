@@ -95,6 +95,8 @@ pub struct IdMap {
 pub struct Context<'a> {
     /// Absolute path of the bundle, base of relative sources.
     pub bundle: &'a Path,
+    /// Absolute path of the root file system on the host.
+    pub root: &'a Path,
     /// SELinux label for file systems that take one; empty: none.
     pub mount_label: &'a str,
     /// The container has its own user namespace.
@@ -126,7 +128,7 @@ pub fn plan(mounts: &[Mount], context: &Context<'_>, problems: &mut Vec<Problem>
 
 fn plan_one(index: usize, mount: &Mount, context: &Context<'_>) -> Result<MountOp, String> {
     let options = parse(&mount.options);
-    let destination = clean(&mount.destination);
+    let destination = destination(&mount.destination, context.root);
     let kind = kind(mount, &options, context)?;
     check_proc(&destination, &kind)?;
     let recursive = (options.recursive != MountAttr::default()).then_some(options.recursive);
@@ -303,6 +305,19 @@ fn check_proc(destination: &str, kind: &MountKind) -> Result<(), String> {
     Ok(())
 }
 
+/// The path inside the container; one that starts with the root's own path on the host means the
+/// same without it, as in other runtimes.
+fn destination(path: &str, root: &Path) -> String {
+    let path = clean(path);
+    let root = clean(&root.to_string_lossy());
+    match path.strip_prefix(&root) {
+        Some(inside) if root != "/" && (inside.is_empty() || inside.starts_with('/')) => {
+            clean(inside)
+        }
+        _ => path,
+    }
+}
+
 /// Lexically clean and absolute: `a/../b//c` is `/b/c`.
 pub fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
@@ -320,9 +335,18 @@ fn c_string(text: &str, what: &str) -> Result<CString, String> {
     CString::new(text).map_err(|_| format!("{what} contains a NUL byte"))
 }
 
+/// Flags of mount(2) that a more privileged user namespace may have locked, besides the access
+/// time policy (mount_namespaces(7)).
+const LOCKABLE: u64 = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+
+/// Which access times are kept; always locked.
+const ATIME: u64 =
+    libc::MS_NOATIME | libc::MS_NODIRATIME | libc::MS_RELATIME | libc::MS_STRICTATIME;
+
 /// The mount_setattr(2) form of mount(2) flags for a bind mount: flags that were asked for are
 /// set, and all others of that kind cleared, as `mount --bind -o` is meant to work; access times
-/// stay as they are unless asked for. None when the entry asks for nothing.
+/// stay as they are unless a policy is asked for, as with MS_REMOUNT. None when the entry asks for
+/// nothing.
 pub fn bind_attr(flags: u64, cleared: u64) -> Option<MountAttr> {
     const PAIRS: [(u64, u64); 5] = [
         (libc::MS_RDONLY, MOUNT_ATTR_RDONLY),
@@ -338,29 +362,51 @@ pub fn bind_attr(flags: u64, cleared: u64) -> Option<MountAttr> {
     for (flag, bit) in PAIRS {
         if flags & flag != 0 { attr.set |= bit } else { attr.clear |= bit }
     }
+    if flags & ATIME == 0 {
+        return Some(attr);
+    }
+    attr.clear |= MOUNT_ATTR_ATIME;
+    // As in mount(2), strictatime wins over noatime, and relatime is what is left.
+    if flags & libc::MS_STRICTATIME != 0 {
+        attr.set |= MOUNT_ATTR_STRICTATIME;
+    } else if flags & libc::MS_NOATIME != 0 {
+        attr.set |= MOUNT_ATTR_NOATIME;
+    }
     if flags & libc::MS_NODIRATIME != 0 {
         attr.set |= MOUNT_ATTR_NODIRATIME;
-    } else if cleared & libc::MS_NODIRATIME != 0 {
+    } else {
         attr.clear |= MOUNT_ATTR_NODIRATIME;
-    }
-    let policies = libc::MS_NOATIME | libc::MS_RELATIME | libc::MS_STRICTATIME;
-    if (flags | cleared) & policies != 0 {
-        attr.clear |= MOUNT_ATTR_ATIME;
-        // As in mount(2), strictatime wins over noatime, and relatime is what is left.
-        if flags & libc::MS_STRICTATIME != 0 {
-            attr.set |= MOUNT_ATTR_STRICTATIME;
-        } else if flags & libc::MS_NOATIME != 0 {
-            attr.set |= MOUNT_ATTR_NOATIME;
-        }
     }
     Some(attr)
 }
 
-/// The same, keeping what a more privileged user namespace has locked (mount_namespaces(7)): only
-/// what was explicitly asked to be clear is cleared.
-pub fn bind_attr_locked(attr: MountAttr, cleared: u64) -> MountAttr {
-    let strict = bind_attr(cleared & !libc::MS_REMOUNT, 0).unwrap_or_default();
-    MountAttr { clear: attr.clear & (strict.set | MOUNT_ATTR_ATIME), ..attr }
+/// The same where a more privileged user namespace has locked the flags that the source has
+/// (mount_namespaces(7)): those stay that were not mentioned.
+///
+/// # Errors
+/// Names of locked flags that the entry wants to be otherwise.
+pub fn bind_attr_locked(flags: u64, cleared: u64, source: u64) -> Result<MountAttr, String> {
+    const NAMES: [(u64, &str); 4] = [
+        (libc::MS_RDONLY, "ro"),
+        (libc::MS_NOSUID, "nosuid"),
+        (libc::MS_NODEV, "nodev"),
+        (libc::MS_NOEXEC, "noexec"),
+    ];
+    let kept: Vec<&str> = NAMES
+        .iter()
+        .filter(|(flag, _)| source & cleared & flag != 0)
+        .map(|(_, name)| *name)
+        .collect();
+    if !kept.is_empty() {
+        return Err(kept.join(","));
+    }
+    if flags & ATIME != 0 && flags & ATIME != source & ATIME {
+        return Err("atime flags".to_owned());
+    }
+    let attr = bind_attr(flags | source & LOCKABLE, cleared).unwrap_or_default();
+    // What is set there already needs no clearing, which would be refused.
+    let atime = MOUNT_ATTR_ATIME | MOUNT_ATTR_NODIRATIME;
+    Ok(MountAttr { set: attr.set & !atime, clear: attr.clear & !atime, ..attr })
 }
 
 #[cfg(test)]
@@ -369,8 +415,12 @@ mod tests {
 
     fn one(json: &str) -> Result<MountOp, String> {
         let mount: Mount = serde_json::from_str(json).unwrap();
-        let context =
-            Context { bundle: Path::new("/b"), mount_label: "", has_user_namespace: false };
+        let context = Context {
+            bundle: Path::new("/b"),
+            root: Path::new("/b/rootfs"),
+            mount_label: "",
+            has_user_namespace: false,
+        };
         plan_one(0, &mount, &context)
     }
 
@@ -441,9 +491,43 @@ mod tests {
         assert_eq!(attr.set, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME);
         assert_eq!(attr.clear & MOUNT_ATTR_ATIME, MOUNT_ATTR_ATIME);
         assert_ne!(attr.clear & MOUNT_ATTR_NOSUID, 0);
-        let locked =
-            bind_attr_locked(bind_attr(libc::MS_RDONLY, libc::MS_NODEV).unwrap(), libc::MS_NODEV);
-        assert_eq!(locked.clear & !MOUNT_ATTR_ATIME, MOUNT_ATTR_NODEV);
+    }
+
+    #[test]
+    fn access_times_follow_mount() {
+        // A policy that is only cleared is no policy: the source's stays.
+        let attr = bind_attr(0, libc::MS_NOATIME | libc::MS_RELATIME).unwrap();
+        assert_eq!((attr.set | attr.clear) & (MOUNT_ATTR_ATIME | MOUNT_ATTR_NODIRATIME), 0);
+        let attr = bind_attr(libc::MS_NODIRATIME, 0).unwrap();
+        assert_eq!((attr.set, attr.clear & MOUNT_ATTR_ATIME), (MOUNT_ATTR_NODIRATIME, 0x70));
+        let attr = bind_attr(libc::MS_STRICTATIME | libc::MS_NOATIME, 0).unwrap();
+        assert_eq!(attr.set, MOUNT_ATTR_STRICTATIME);
+        assert_eq!(attr.clear & MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NODIRATIME);
+    }
+
+    #[test]
+    fn locked_flags_stay() {
+        let source = libc::MS_NOSUID | libc::MS_RDONLY | libc::MS_RELATIME | MS_NOSYMFOLLOW;
+        let attr = bind_attr_locked(libc::MS_NOEXEC, libc::MS_NODEV, source).unwrap();
+        assert_eq!(attr.set, MOUNT_ATTR_NOSUID | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
+        assert_eq!(attr.clear, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSYMFOLLOW);
+        for (flags, cleared, name) in [
+            (0, libc::MS_RDONLY | libc::MS_NOSUID, "ro,nosuid"),
+            (libc::MS_NOATIME, 0, "atime flags"),
+            (libc::MS_RELATIME | libc::MS_NODIRATIME, 0, "atime flags"),
+        ] {
+            assert_eq!(bind_attr_locked(flags, cleared, source), Err(name.to_owned()));
+        }
+        assert!(bind_attr_locked(libc::MS_RELATIME, 0, source).is_ok());
+    }
+
+    #[test]
+    fn destinations_may_start_with_the_root() {
+        let op = one(r#"{"destination":"/b/rootfs/mnt","type":"tmpfs"}"#).unwrap();
+        assert_eq!(op.destination.as_c_str(), c"/mnt");
+        let op = one(r#"{"destination":"/b/rootfs2","type":"tmpfs"}"#).unwrap();
+        assert_eq!(op.destination.as_c_str(), c"/b/rootfs2");
+        assert!(one(r#"{"destination":"/b/rootfs/proc/sys","type":"tmpfs"}"#).is_err());
     }
 
     #[test]

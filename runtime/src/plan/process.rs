@@ -39,6 +39,8 @@ pub struct ProcessPlan {
     pub oom_score_adj: Option<i16>,
     /// sched_setattr(2).
     pub scheduler: Option<SchedAttr>,
+    /// The cgroup limits the processors, which some policies can't be used with.
+    pub limited_cpus: bool,
     /// ioprio_set(2): class and level.
     pub io_priority: Option<u16>,
     /// CPUs until an exec'd process is in the container's cgroup.
@@ -98,6 +100,9 @@ pub fn plan(process: &Process, linux: Option<&Linux>) -> Result<ProcessPlan, Vec
         rlimits: rlimits(&process.rlimits, &mut problems),
         oom_score_adj: process.oom_score_adj.and_then(|value| oom_score_adj(value, &mut problems)),
         scheduler: process.scheduler.as_ref().and_then(|it| scheduler(it, &mut problems)),
+        limited_cpus: linux
+            .and_then(|linux| linux.resources.as_ref()?.cpu.as_ref())
+            .is_some_and(|cpu| !cpu.cpus.is_empty()),
         io_priority: process.io_priority.as_ref().and_then(|it| io_priority(it, &mut problems)),
         initial_affinity,
         final_affinity,

@@ -2,7 +2,7 @@
 //!
 //! Runs as: the runtime, between the clone and the end of `create` or `run`.
 
-use super::{Sandbox, Staged};
+use super::{Sandbox, Staged, sources};
 use crate::container::{Slot, State, Status, process};
 use crate::error::{At, Error, Kind, Result};
 use crate::plan::namespaces::ALL;
@@ -59,6 +59,9 @@ pub fn until_ready(
                 let netns = std::fs::File::open(&path).at(|| format!("open({path})"))?;
                 netdev::attach(&staged.plan.net_devices, netns.as_fd())?;
                 sandbox.channel.go_on()?;
+            }
+            Message::Source(index) => {
+                sources::serve(staged, index, sandbox.pidfd.as_fd(), &sandbox.channel)?;
             }
             Message::Mounted => {
                 record(sandbox, slot, state)?;
@@ -144,6 +147,7 @@ pub fn notify(
 pub fn ended(sandbox: &Sandbox, message: Message) -> Error {
     match message {
         Message::Failure(text) => Error::new(Kind::Init, text),
+        Message::Refused(text) => Error::new(Kind::Execve, text),
         Message::End => {
             let status = waitid(
                 Id::PIDFd(sandbox.pidfd.as_fd()),

@@ -10,6 +10,8 @@
 //!    Go on  ────────────────────▶   (new user namespace) the id maps are written
 //!  Network  ◀────────────────────   (netDevices) the network namespace is there
 //!    Go on  ────────────────────▶   the devices are in it
+//!   Source  ◀────────────────────   (bind mounts) a source that init can't open or map itself
+//!     Tree  ────────────────────▶   the mount, or why there is none
 //!  Mounted  ◀────────────────────   (prestart, createRuntime hooks) all is mounted
 //!    Go on  ────────────────────▶   the hooks have run
 //!  Seccomp  ◀────────────────────   (SCMP_ACT_NOTIFY) number of the listener's descriptor
@@ -19,10 +21,12 @@
 //!    Ready  ◀────────────────────   nothing is left to do but to wait and to execute
 //!  Execute  ────────────────────▶   state is on disk
 //!      end  ◀────────────────────   execve closed the socket (create: init waits for start)
+//!  Refused  ◀────────────────────   instead of the end: why execve failed
 //!  Failure  ◀────────────────────   at any time, instead: what failed; init exits
 //! ```
 //! Either side sees end-of-file when the other dies: init then exits, the runtime tears down.
 
+use crate::console;
 use crate::error::{At, Error, Kind, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -35,6 +39,8 @@ pub enum Message {
     Pid(i32),
     /// The network namespace is there.
     Network,
+    /// The source of the bind mount with this index is to be opened by who may.
+    Source(u32),
     /// All mounts are made, pivot_root comes next.
     Mounted,
     /// The seccomp listener has this number in init.
@@ -45,8 +51,19 @@ pub enum Message {
     Ready,
     /// Something failed.
     Failure(String),
+    /// The program could not be executed.
+    Refused(String),
     /// Init executed the program, or died.
     End,
+}
+
+/// The source of a bind mount, cloned and detached.
+pub struct Tree {
+    /// The mount.
+    pub mount: OwnedFd,
+    /// The kernel keeps what the host forbids on it: it was cloned from the container's own copy
+    /// of the mount table.
+    pub locked: bool,
 }
 
 /// One end.
@@ -55,6 +72,8 @@ pub struct Channel(OwnedFd);
 const MAX_FRAME: usize = 8192;
 const GO_ON: u8 = b'g';
 const EXECUTE: u8 = b'x';
+const TREE: u8 = b't';
+const FOREIGN_TREE: u8 = b'h';
 
 impl Channel {
     /// The runtime's end and init's.
@@ -86,16 +105,20 @@ impl Channel {
         match message {
             Message::Pid(pid) => self.frame(b'p', &pid.to_le_bytes()),
             Message::Network => self.frame(b'n', b""),
+            Message::Source(index) => self.frame(b'o', &index.to_le_bytes()),
             Message::Mounted => self.frame(b'm', b""),
             Message::Seccomp(fd) => self.frame(b's', &fd.to_le_bytes()),
             Message::Limits => self.frame(b'l', b""),
             Message::Ready => self.frame(b'r', b""),
-            Message::Failure(text) => {
-                let bytes = text.as_bytes();
-                self.frame(b'f', bytes.get(..MAX_FRAME - 1).unwrap_or(bytes))
-            }
+            Message::Failure(text) => self.text(b'f', text),
+            Message::Refused(text) => self.text(b'e', text),
             Message::End => Ok(()),
         }
+    }
+
+    fn text(&self, kind: u8, text: &str) -> Result<()> {
+        let bytes = text.as_bytes();
+        self.frame(kind, bytes.get(..MAX_FRAME - 1).unwrap_or(bytes))
     }
 
     fn frame(&self, kind: u8, payload: &[u8]) -> Result<()> {
@@ -144,11 +167,13 @@ impl Channel {
         match (kind, number()) {
             (b'p', Some(pid)) => Ok(Message::Pid(pid)),
             (b's', Some(fd)) => Ok(Message::Seccomp(fd)),
+            (b'o', Some(index)) => Ok(Message::Source(index.cast_unsigned())),
             (b'n', _) => Ok(Message::Network),
             (b'm', _) => Ok(Message::Mounted),
             (b'l', _) => Ok(Message::Limits),
             (b'r', _) => Ok(Message::Ready),
             (b'f', _) => Ok(Message::Failure(String::from_utf8_lossy(payload).into_owned())),
+            (b'e', _) => Ok(Message::Refused(String::from_utf8_lossy(payload).into_owned())),
             _ => Err(Error::new(Kind::Init, "init sent a frame that is no message")),
         }
     }
@@ -185,6 +210,36 @@ impl Channel {
         self.expect(EXECUTE)
     }
 
+    /// Answers [`Message::Source`].
+    ///
+    /// # Errors
+    /// EPIPE when init is gone.
+    pub fn give_tree(&self, tree: Result<Tree>) -> Result<()> {
+        match tree {
+            Ok(Tree { mount, locked }) => {
+                let kind = if locked { TREE } else { FOREIGN_TREE };
+                console::send_fd(self.as_fd(), mount.as_fd(), &[kind])
+            }
+            Err(error) => self.send(&Message::Failure(error.to_string())),
+        }
+    }
+
+    /// Init's side of [`Self::give_tree`].
+    ///
+    /// # Errors
+    /// What the runtime says.
+    pub fn await_tree(&self) -> Result<Tree> {
+        let (text, mount) = console::receive(self.as_fd())?;
+        match (text.split_first(), mount) {
+            (Some((&TREE, _)), Some(mount)) => Ok(Tree { mount, locked: true }),
+            (Some((&FOREIGN_TREE, _)), Some(mount)) => Ok(Tree { mount, locked: false }),
+            (Some((b'f', text)), None) => {
+                Err(Error::new(Kind::Init, String::from_utf8_lossy(text).into_owned()))
+            }
+            _ => Err(Error::new(Kind::Init, "the runtime has gone away")),
+        }
+    }
+
     fn expect(&self, wanted: u8) -> Result<()> {
         let mut byte = [0u8; 1];
         match self.read(&mut byte)? {
@@ -204,11 +259,13 @@ mod tests {
         for message in [
             Message::Pid(4711),
             Message::Network,
+            Message::Source(12),
             Message::Mounted,
             Message::Seccomp(7),
             Message::Limits,
             Message::Ready,
             Message::Failure("x: no such file or directory".to_owned()),
+            Message::Refused("exec /x: exec format error".to_owned()),
         ] {
             init.send(&message).unwrap();
             assert_eq!(runtime.receive().unwrap(), message);
@@ -219,6 +276,20 @@ mod tests {
         assert!(init.await_execute().is_err());
         drop(init);
         assert_eq!(runtime.receive().unwrap(), Message::End);
+    }
+
+    #[test]
+    fn trees_are_handed_over() {
+        let (runtime, init) = Channel::pair().unwrap();
+        for locked in [true, false] {
+            let mount = std::fs::File::open("/").unwrap().into();
+            runtime.give_tree(Ok(Tree { mount, locked })).unwrap();
+            assert_eq!(init.await_tree().unwrap().locked, locked);
+        }
+        runtime.give_tree(Err(Error::config("no such thing"))).unwrap();
+        assert_eq!(init.await_tree().err().unwrap().to_string(), "no such thing");
+        drop(runtime);
+        assert!(init.await_tree().is_err());
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub struct Staged<'a> {
     pub plan: &'a Plan<'a>,
     /// argv.
     pub arguments: Vector,
-    /// Bind sources opened by the runtime because init could not reach them, by mount index.
-    pub sources: Vec<Option<OwnedFd>>,
+    /// User namespaces of id-mapped mounts, by mount index.
+    pub mappings: Vec<Option<OwnedFd>>,
     /// Namespaces to join.
     pub namespaces: Opened,
     /// The host's /proc, verified.

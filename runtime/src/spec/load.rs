@@ -59,10 +59,12 @@ impl Bundle {
     }
 }
 
-/// Reads a process object from a file, for `exec --process`.
+/// Reads a process object from a file, for `exec --process`. The caller's own file may be a pipe
+/// that has still to be written.
 pub fn load_process(path: &Path) -> Result<Process> {
-    let file = open_path(path, reading()).at(|| format!("open {path:?}"))?;
-    read(file).and_then(|raw| parse(&raw)).at(|| format!("{}", path.display()))
+    let flags = OFlag::O_RDONLY | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = open_path(path, flags).at(|| format!("open {path:?}"))?;
+    read_all(file, 0).and_then(|raw| parse(&raw)).at(|| format!("{}", path.display()))
 }
 
 /// O_NONBLOCK keeps the opening of a fifo from waiting for its writer (open(2)).
@@ -76,7 +78,11 @@ fn read(file: OwnedFd) -> Result<Vec<u8>> {
     if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
         return Err(Error::config("not a regular file"));
     }
-    let size = u64::try_from(stat.st_size).unwrap_or(0);
+    read_all(file, u64::try_from(stat.st_size).unwrap_or(0))
+}
+
+/// All that is in a file that is expected to hold `size` bytes.
+fn read_all(file: OwnedFd, size: u64) -> Result<Vec<u8>> {
     let too_big = || Error::config(format!("larger than {} MiB", MOST >> 20));
     if size > MOST {
         return Err(too_big());

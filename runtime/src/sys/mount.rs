@@ -148,6 +148,33 @@ pub fn attach_below(
     .map(drop)
 }
 
+/// The flags of the mount `fd` is on, as those of mount(2).
+///
+/// # Errors
+/// fstatvfs(3).
+pub fn flags(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    // Not every libc names it, and wrappers drop what they don't know.
+    const ST_RELATIME: u64 = 0x1000;
+    // These have the same value in both calls.
+    const SHARED: u64 = libc::MS_RDONLY
+        | libc::MS_NOSUID
+        | libc::MS_NODEV
+        | libc::MS_NOEXEC
+        | libc::MS_NOATIME
+        | libc::MS_NODIRATIME;
+    let mut status = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the call fills the structure, which outlives it.
+    Errno::result(unsafe { libc::fstatvfs(fd.as_raw_fd(), status.as_mut_ptr()) })?;
+    // SAFETY: the call succeeded.
+    let bits = unsafe { status.assume_init() }.f_flag;
+    let policy = match (bits & libc::MS_NOATIME, bits & ST_RELATIME) {
+        (0, 0) => libc::MS_STRICTATIME,
+        (0, _) => libc::MS_RELATIME,
+        _ => 0,
+    };
+    Ok(bits & SHARED | policy)
+}
+
 /// Changes attributes of the mount `fd` is on, or of the tree below it.
 ///
 /// # Errors

@@ -27,6 +27,7 @@ mod rootless;
 mod run;
 mod seccomp;
 mod security;
+mod sources;
 mod stdio;
 mod systemd;
 mod tty;

@@ -42,24 +42,6 @@ fn ids_are_mapped() {
     assert_eq!(fs::metadata(c.rootfs("mine")).unwrap().uid(), BASE);
 }
 
-/// What the host forbids on a mount stays forbidden in a user namespace, though the entry asks for
-/// other flags; asking for it to be allowed is an error.
-#[test]
-fn flags_of_the_hosts_mounts_stay() {
-    let bind = |options: &'static [&'static str]| {
-        move |spec: &mut Value| crate::harness::mount(spec, "/shm", "bind", "/dev/shm", options)
-    };
-    let shm = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    if !shm.lines().any(|line| line.contains(" /dev/shm ") && line.contains("nosuid")) {
-        return crate::harness::skip("the host's /dev/shm is not mounted nosuid");
-    }
-    let c = container("grep ' /shm ' /proc/self/mountinfo").edit(bind(&["bind", "ro"]));
-    let line = c.run().ok();
-    assert!(line.contains("ro,") && line.contains("nosuid"), "{line}");
-    let c = container("true").edit(bind(&["bind", "suid"]));
-    c.run().fails();
-}
-
 #[test]
 fn several_mappings_and_other_users() {
     let c = container("id -u; id -g").edit(|s| {
