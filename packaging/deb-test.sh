@@ -55,6 +55,8 @@ cat >"$work/bundle/config.json" <<END
     {"destination": "/proc", "type": "proc", "source": "proc"},
     {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"]},
     {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"},
+    {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"]},
+    {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]},
     {"destination": "/packages", "source": "$packages", "options": ["rbind", "ro"]},
     {"destination": "/inside.sh", "source": "$work/inside.sh", "options": ["rbind", "ro"]}
   ],

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 out=$1
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 arch=$(dpkg --print-architecture)
-epoch=${SOURCE_DATE_EPOCH:-0}
+epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 
@@ -29,7 +29,7 @@ documents() {
     gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
 }
 
-# Manual pages and completions, where the program writes them (generate man|bash|zsh|fish).
+# Manual pages and completions.
 generated() {
     local program=$1 root=$stage/$2/usr/share
     packaging/generate.sh "$program" "$root"
@@ -61,7 +61,7 @@ hull() {
     install -D -m 0755 target/containerd-shim-hull-v2 \
         "$stage/hull/usr/bin/containerd-shim-hull-v2"
     documents hull
-    generated "$stage/hull/usr/bin/hull" hull
+    generated hull hull
     archive hull <<END
 Recommends: procps, uidmap
 Description: small, fast OCI container runtime

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 out=$1
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 name=hull-$version-linux-$(uname -m)
-epoch=${SOURCE_DATE_EPOCH:-0}
+epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 
@@ -21,7 +21,7 @@ install -m 0755 target/release-build/{hull,containerd-shim-hull-v2,deck,hull-con
 cp README.md CHANGELOG.md LICENSE SECURITY.md "$stage/$name/"
 mkdir "$stage/$name/systemd"
 cp deck/contrib/deck.{service,socket} "$stage/$name/systemd/"
-packaging/generate.sh "$stage/$name/bin/hull" "$stage/$name/share"
+packaging/generate.sh hull "$stage/$name/share"
 packaging/generate.sh "$stage/$name/bin/deck" "$stage/$name/share"
 
 # In one order, of one owner and one time, so that the same binaries are the same archive.

@@ -1,18 +1,27 @@
 #!/bin/bash
-# Writes the manual pages and completions of a program below a directory such as /usr/share, if the
-# program can make them: its `generate` command does.
+# Writes a program's manual pages and completions below a directory such as /usr/share. deck makes
+# its own; hull's come from `make man`, for its binary holds nothing that a container does not need.
 #
-#     packaging/generate.sh PROGRAM DIRECTORY
+#     packaging/generate.sh hull|PROGRAM DIRECTORY
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 program=$1
 root=$2
 name=$(basename "$program")
+bash=$root/bash-completion/completions
+zsh=$root/zsh/vendor-completions
+fish=$root/fish/vendor_completions.d
 
-install -d "$root/man/man1"
-"$program" generate man -o "$root/man/man1"
-install -d "$root/bash-completion/completions" "$root/zsh/vendor-completions" \
-    "$root/fish/vendor_completions.d"
-"$program" generate bash >"$root/bash-completion/completions/$name"
-"$program" generate zsh >"$root/zsh/vendor-completions/_$name"
-"$program" generate fish >"$root/fish/vendor_completions.d/$name.fish"
+install -d "$root/man/man1" "$bash" "$zsh" "$fish"
+if [ "$program" = hull ]; then
+    install -m 0644 target/man/*.1 "$root/man/man1/"
+    install -m 0644 target/completions/hull.bash "$bash/hull"
+    install -m 0644 target/completions/_hull "$zsh/"
+    install -m 0644 target/completions/hull.fish "$fish/"
+else
+    "$program" generate man -o "$root/man/man1"
+    "$program" generate bash >"$bash/$name"
+    "$program" generate zsh >"$zsh/_$name"
+    "$program" generate fish >"$fish/$name.fish"
+fi
