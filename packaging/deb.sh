@@ -32,7 +32,8 @@ documents() {
 # Manual pages and completions.
 generated() {
     local program=$1 root=$stage/$2/usr/share
-    packaging/generate.sh "$program" "$root"
+    # Where Debian's zsh looks for what packages bring.
+    packaging/generate.sh "$program" "$root" zsh/vendor-completions
     find "$root/man" -type f -name '*.?' -exec gzip -9n {} +
 }
 

@@ -30,8 +30,13 @@ tar --create --directory "$stage" --sort=name --owner=0 --group=0 --numeric-owne
 
 cargo metadata --locked --format-version 1 --filter-platform "$(uname -m)-unknown-linux-musl" \
     >"$stage/metadata.json"
-for package in hull hull-shim deck hull-conformance; do
-    target/debug/hull-packaging sbom "$stage/metadata.json" "$package" >"$out/$name.$package.cdx.json"
+list() {
+    target/debug/hull-packaging sbom "$stage/metadata.json" "$@" >"$out/$name.$1.cdx.json"
+}
+rust=rust-std@$(rustc --version | cut -d " " -f 2)
+list hull "$rust" "libseccomp@$("$stage/$name/bin/hull" --version | sed -n "s/^libseccomp: //p")"
+for package in hull-shim deck hull-conformance; do
+    list "$package" "$rust"
 done
 (cd "$out" && sha256sum -- * >"$stage/SHA256SUMS" && mv "$stage/SHA256SUMS" .)
 ls -l "$out"

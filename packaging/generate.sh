@@ -2,7 +2,7 @@
 # Writes a program's manual pages and completions below a directory such as /usr/share. deck makes
 # its own; hull's come from `make man`, for its binary holds nothing that a container does not need.
 #
-#     packaging/generate.sh hull|PROGRAM DIRECTORY
+#     packaging/generate.sh hull|PROGRAM DIRECTORY [DIRECTORY OF ZSH BELOW IT]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ program=$1
 root=$2
 name=$(basename "$program")
 bash=$root/bash-completion/completions
-zsh=$root/zsh/vendor-completions
+zsh=$root/${3:-zsh/site-functions}
 fish=$root/fish/vendor_completions.d
 
 install -d "$root/man/man1" "$bash" "$zsh" "$fish"

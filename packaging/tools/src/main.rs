@@ -6,7 +6,8 @@ mod sbom;
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: hull-packaging docs [HULL] | sbom METADATA.json PACKAGE";
+const USAGE: &str =
+    "usage: hull-packaging docs [HULL] | sbom METADATA.json PACKAGE [LIBRARY@VERSION...]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -14,7 +15,9 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["docs"] => docs::check(Path::new("."), None),
         ["docs", hull] => docs::check(Path::new("."), Some(Path::new(hull))),
-        ["sbom", metadata, package] => sbom::print(Path::new(metadata), package),
+        ["sbom", metadata, package, ref libraries @ ..] => {
+            sbom::print(Path::new(metadata), package, libraries)
+        }
         _ => Err(USAGE.to_owned()),
     };
     match done {

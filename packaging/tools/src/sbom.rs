@@ -1,27 +1,28 @@
 //! The list of a program's parts (SBOM) as CycloneDX JSON (cyclonedx.org, "Specification", 1.5).
 //!
-//! From `cargo metadata`, which knows what was linked: the crates that the package depends on, without
-//! those that only tests and build scripts use. The same input gives the same bytes: no time, no
-//! random number.
+//! From `cargo metadata`: the crates that the package depends on, macros included, without those that
+//! only tests and build scripts use; and libraries that are no crates, which the caller names. The
+//! same input gives the same bytes: no time, no random number.
 
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Prints the list for `package`.
+/// Prints the list for `package`; `libraries` are `NAME@VERSION`.
 ///
 /// # Errors
 /// A file that is no output of `cargo metadata`, or no such package in it.
-pub fn print(metadata: &Path, package: &str) -> Result<(), String> {
+pub fn print(metadata: &Path, package: &str, libraries: &[&str]) -> Result<(), String> {
     let metadata: Value = serde_json::from_str(&crate::read(metadata)?)
         .map_err(|error| format!("{}: {error}", metadata.display()))?;
-    let list = list(&metadata, package).ok_or_else(|| format!("no package {package}"))?;
+    let list =
+        list(&metadata, package, libraries).ok_or_else(|| format!("no package {package}"))?;
     let text = serde_json::to_string_pretty(&list).map_err(|error| error.to_string())?;
     println!("{text}");
     Ok(())
 }
 
-fn list(metadata: &Value, package: &str) -> Option<Value> {
+fn list(metadata: &Value, package: &str, libraries: &[&str]) -> Option<Value> {
     let packages: BTreeMap<&str, &Value> = metadata["packages"]
         .as_array()?
         .iter()
@@ -45,6 +46,7 @@ fn list(metadata: &Value, package: &str) -> Option<Value> {
         .filter(|id| *id != root)
         .filter_map(|id| packages.get(id))
         .map(|it| component(it, "library"))
+        .chain(libraries.iter().filter_map(|it| library(it)))
         .collect();
     components.sort_by_key(|it| it["purl"].to_string());
     Some(json!({
@@ -63,6 +65,13 @@ fn normal(node: &Value) -> impl Iterator<Item = &str> {
         dep["dep_kinds"].as_array().is_some_and(|kinds| kinds.iter().any(|it| it["kind"].is_null()))
     };
     deps.iter().filter(linked).filter_map(|dep| dep["pkg"].as_str())
+}
+
+/// A library that is no crate.
+fn library(text: &str) -> Option<Value> {
+    let (name, version) = text.split_once('@')?;
+    let purl = format!("pkg:generic/{text}");
+    Some(json!({"type": "library", "name": name, "version": version, "purl": purl}))
 }
 
 fn component(package: &Value, kind: &str) -> Value {
@@ -98,12 +107,12 @@ mod tests {
                 {"id": "b", "deps": []}, {"id": "t", "deps": []}, {"id": "g", "deps": []},
             ]},
         });
-        let list = list(&metadata, "app").unwrap();
+        let list = list(&metadata, "app", &["libx@2.1"]).unwrap();
         let names: Vec<_> =
             list["components"].as_array().unwrap().iter().map(|c| &c["name"]).collect();
-        assert_eq!(names, ["a", "b"]);
+        assert_eq!(names, ["a", "b", "libx"]);
         assert_eq!(list["metadata"]["component"]["purl"], "pkg:cargo/app@1");
         assert_eq!(list["components"][0]["licenses"][0]["expression"], "MIT OR Apache-2.0");
-        assert!(super::list(&metadata, "none").is_none());
+        assert!(super::list(&metadata, "none", &[]).is_none());
     }
 }
