@@ -1,14 +1,15 @@
 #!/bin/bash
 # Makes the Debian packages `hull` (runtime and shim) and `hull-deck` from what was built.
 #
-#     packaging/deb.sh target/deb
+#     packaging/deb.sh DECK target/deb
 #
 # By dpkg-deb alone: the binaries are static, so there are no dependencies to work out and no
 # helper to learn; what debhelper or cargo-deb would add are files to maintain beside these.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-out=$1
+deck=$1
+out=$2
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 arch=$(dpkg --print-architecture)
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
@@ -74,7 +75,7 @@ END
 
 deck() {
     local root=$stage/hull-deck unit
-    install -D -m 0755 target/deck-static "$root/usr/bin/deck"
+    install -D -m 0755 --strip "$deck" "$root/usr/bin/deck"
     for unit in deck.service deck.socket; do
         install -d "$root/usr/lib/systemd/system"
         # The package has its own places, and a group of its own for those who may use the API.

@@ -25,12 +25,15 @@ book: ## The documentation as a book, in target/book (installs mdbook)
 
 .PHONY: deb
 deb: build shim-build deck-static ## The Debian packages, in target/deb
-	packaging/deb.sh target/deb
+	packaging/deb.sh target/deck-static target/deb
 
+# With the quick build of deck, and compressed quickly: it is the packages that are tested.
 .PHONY: deb-test
-deb-test: deb ## Install the packages in a container of hull's own, use them, remove them (root)
+deb-test: build shim-build deck-build ## Install the packages in a container of hull's own, remove them (root)
 	.ci/packages demo
-	packaging/deb-test.sh $(HULL) target/deb
+	DPKG_DEB_COMPRESSOR_TYPE=gzip DPKG_DEB_COMPRESSOR_LEVEL=1 \
+		packaging/deb.sh $(DECK) target/deb-test
+	packaging/deb-test.sh $(HULL) target/deb-test
 
 .PHONY: deck-static
 deck-static: ## deck as one static binary, in target/deck-static
