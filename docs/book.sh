@@ -22,6 +22,11 @@ cp -- *.md LICENSE "$stage/src/"
 mv "$stage/src/docs/SUMMARY.md" "$stage/summary"
 cp docs/book.toml "$stage/"
 
+# mdbook makes index.html of a README.md, and leaves links to it alone.
+find "$stage" -name README.md -execdir mv README.md index.md \;
+find "$stage" \( -name '*.md' -o -name summary \) \
+    -exec sed -i 's,](\([^):]*/\)*README\.md,](\1index.md,g' {} +
+
 summary=$stage/src/SUMMARY.md
 sed -e 's|](|](docs/|' -e 's|](docs/\.\./|](|' "$stage/summary" >"$summary"
 # mdbook passes over pages that are not in the summary: what was forgotten comes last.
