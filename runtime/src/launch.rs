@@ -4,6 +4,7 @@
 //! down before it is made, so that `delete` can clean up after a `create` that was killed.
 
 use crate::cgroup::{Cgroup, Join, Layout};
+use crate::checkpoint::outside;
 use crate::console::Receiver;
 use crate::container::{Slot, State, Store, delete, process, start, state, store};
 use crate::error::{At, Error, Result};
@@ -73,10 +74,18 @@ pub struct Launched {
 }
 
 /// Removes a slot again unless the container comes to be.
-struct Reserved<'a> {
+pub(crate) struct Reserved<'a> {
     store: &'a Store,
     id: &'a str,
-    kept: bool,
+    /// It has come to be.
+    pub(crate) kept: bool,
+}
+
+impl<'a> Reserved<'a> {
+    /// The slot `id` of the store, which has just been made.
+    pub(crate) fn new(store: &'a Store, id: &'a str) -> Self {
+        Self { store, id, kept: false }
+    }
 }
 
 impl Drop for Reserved<'_> {
@@ -117,7 +126,7 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
     let rdt = intel_rdt::plan(rdt, request.id)?;
     let mappings = spawn::sources::mappings(&plan, &namespaces)?;
     let slot = store.reserve(request.id)?;
-    let mut reserved = Reserved { store: &store, id: request.id, kept: false };
+    let mut reserved = Reserved::new(&store, request.id);
     let state = remember(&request, &plan, &slot, filter.as_ref(), rdt.as_ref())?;
     let fifo = if request.wait_for_start { Some(start::prepare(&slot)?) } else { None };
     let notify = notify(&request, &slot)?;
@@ -166,7 +175,7 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
 }
 
 /// The plan, with its warnings logged.
-fn plan<'a>(request: &Request<'a>, host: &Host) -> Result<Plan<'a>> {
+pub(crate) fn plan<'a>(request: &Request<'a>, host: &Host) -> Result<Plan<'a>> {
     let facts = request.systemd.then(|| scope::facts(request.rootless)).transpose()?;
     let options = Options {
         id: request.id,
@@ -196,7 +205,7 @@ fn notify(request: &Request<'_>, slot: &Slot) -> Result<Option<NotifySocket>> {
 }
 
 /// A new cgroup with the way into it.
-fn joinable(cgroup: Cgroup) -> Result<(Cgroup, Join)> {
+pub(crate) fn joinable(cgroup: Cgroup) -> Result<(Cgroup, Join)> {
     match cgroup.join() {
         Ok(join) => Ok((cgroup, join)),
         Err(error) => {
@@ -255,7 +264,7 @@ fn settle(
 }
 
 /// Asked for and missing is an error, never less protection in silence.
-fn check_host(plan: &Plan<'_>, spec: &spec::Spec) -> Result<()> {
+pub(crate) fn check_host(plan: &Plan<'_>, spec: &spec::Spec) -> Result<()> {
     let mount_label = spec.linux.as_ref().is_some_and(|linux| !linux.mount_label.is_empty());
     check_labels(&plan.identity, mount_label)?;
     let root = Path::new(OsStr::from_bytes(plan.rootfs.path.to_bytes()));
@@ -284,7 +293,7 @@ pub fn check_labels(identity: &Identity, mount_label: bool) -> Result<()> {
     Ok(())
 }
 
-fn filter(request: &Request<'_>, plan: &Plan<'_>) -> Result<Option<seccomp::Filter>> {
+pub(crate) fn filter(request: &Request<'_>, plan: &Plan<'_>) -> Result<Option<seccomp::Filter>> {
     let Some(filter) = &plan.seccomp else { return Ok(None) };
     crate::log::debug(format_args!("seccomp filter flags: {}", filter.flags));
     let cache = request.root.join(",seccomp");
@@ -305,7 +314,7 @@ pub fn open_proc() -> Result<OwnedFd> {
 }
 
 /// Writes down what is about to be made.
-fn remember(
+pub(crate) fn remember(
     request: &Request<'_>,
     plan: &Plan<'_>,
     slot: &Slot,
@@ -332,6 +341,7 @@ fn remember(
         poststart: hooks.is_some_and(|hooks| !hooks.poststart.is_empty()),
         poststop: hooks.is_some_and(|hooks| !hooks.poststop.is_empty()),
         intel_rdt: rdt.map(RdtPlan::intent),
+        external_descriptors: outside::standard_streams(request.stdio.as_ref()),
         ..State::default()
     };
     slot.save_state(&state)?;

@@ -7,6 +7,7 @@
 //! remembers containers on disk so that later commands find them.
 
 pub mod cgroup;
+pub mod checkpoint;
 pub mod cli;
 pub mod console;
 pub mod container;

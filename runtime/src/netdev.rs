@@ -29,6 +29,12 @@ pub fn loopback_up() -> Result<()> {
     up().at(|| "bringing up the loopback device")
 }
 
+/// Brings up the loopback device of another network namespace.
+pub fn loopback_up_in(netns: BorrowedFd<'_>) -> Result<()> {
+    let up = || open_in(netns)?.execute(link_flags(1, true)?).map_err(Error::from);
+    up().at(|| "bringing up the loopback device")
+}
+
 /// A device to move.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {

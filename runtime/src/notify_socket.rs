@@ -23,7 +23,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where the container finds the socket's directory.
-const CONTAINER_DIRECTORY: &str = "/run/notify";
+pub const CONTAINER_DIRECTORY: &str = "/run/notify";
 const SOCKET_NAME: &str = "notify.sock";
 /// How long the manager may take to read what it was sent before the runtime leaves
 /// (sd_notify_barrier(3)); older managers never answer.

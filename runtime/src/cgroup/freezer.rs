@@ -60,6 +60,11 @@ impl Cgroup {
         }
     }
 
+    /// The directory that is frozen by [`Self::freeze`].
+    pub fn freezer_path(&self) -> Option<&Path> {
+        self.freezer().map(|(Freezer::V1(path) | Freezer::V2(path))| path)
+    }
+
     /// The freezer of cgroup v1, or the unified directory where there is none.
     fn freezer(&self) -> Option<Freezer<'_>> {
         let v1 = self.place("freezer").filter(|_| !self.is_v2());

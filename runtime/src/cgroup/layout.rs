@@ -256,6 +256,15 @@ pub(super) fn membership(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
+/// The cgroups of a process, controllers and path of each hierarchy.
+///
+/// # Errors
+/// Reading /proc/PID/cgroup.
+pub fn memberships(pid: i32) -> Result<Vec<(String, String)>> {
+    let text = read_proc(&format!("/proc/{pid}/cgroup"))?;
+    Ok(membership(&text).map(|(list, path)| (list.to_owned(), path.to_owned())).collect())
+}
+
 /// The names in the directory `path`.
 fn entries(path: &Path) -> Result<Vec<CString>> {
     let read = || -> nix::Result<Vec<CString>> {

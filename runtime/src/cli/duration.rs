@@ -1,6 +1,6 @@
 //! Durations as callers of OCI runtimes write them: Go's `time.ParseDuration`, `1m30s`.
 
-use super::args::usage;
+use super::flags::usage;
 use crate::error::Result;
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 //! `hull events`: JSON lines on standard output.
 
-use super::args::{Command, Operands, switch, usage, value};
+use super::args::Command;
 use super::exit_code::ExitCode;
+use super::flags::{Operands, switch, usage, value};
 use super::global::Global;
 use super::{duration, print};
 use crate::container::Store;

@@ -1,6 +1,6 @@
 //! What `exec` takes: a whole process object, or changes to that of config.json.
 
-use super::args::{Operands, path, process_flags, switch, usage, value};
+use super::flags::{Operands, path, process_flags, switch, usage, value};
 use crate::error::Result;
 use clap::{Arg, ArgAction, ArgMatches};
 use std::collections::BTreeMap;

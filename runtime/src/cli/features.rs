@@ -15,7 +15,7 @@ pub fn run() -> Result<ExitCode> {
         memory_policy_modes: &check::MEMORY_POLICY_MODES,
         memory_policy_flags: &check::MEMORY_POLICY_FLAGS,
         systemd: true,
-        checkpoint: false,
+        checkpoint: true,
         unsafe_annotations: &[systemd::ANNOTATION],
     };
     print(&features(&claims)?)?;

@@ -1,6 +1,6 @@
 //! Help and version texts, in the sections callers of OCI runtimes know (`NAME:` first).
 
-use super::args::{ENTRIES, Entry};
+use super::entries::{ENTRIES, Entry};
 use super::global;
 use crate::spec::check::OCI_VERSION;
 use clap::{Arg, ArgAction, Command};

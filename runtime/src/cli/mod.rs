@@ -1,18 +1,21 @@
 //! The command line: `hull [global options] COMMAND [options] [arguments]`.
 //!
-//! [`parse`] turns the words into a request by the table in [`args`]; a module per command carries
+//! [`parse`] turns the words into a request by the table in [`entries`]; a module per command carries
 //! it out; this one reports errors, once.
 
 pub mod args;
+pub mod checkpoint;
 pub mod create;
 pub mod delete;
 pub mod duration;
+pub mod entries;
 pub mod events;
 pub mod exec;
 pub mod exec_args;
 pub mod exit_code;
 pub mod explain;
 pub mod features;
+pub mod flags;
 pub mod global;
 pub mod help;
 pub mod inherited;
@@ -22,6 +25,7 @@ pub mod normalise;
 pub mod parse;
 pub mod pause;
 pub mod ps;
+pub mod restore;
 pub mod run;
 pub mod size;
 pub mod spec;
@@ -80,6 +84,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
 
 fn dispatch(global: &Global, command: Command, inherited: &Inherited) -> Result<ExitCode> {
     match command {
+        Command::Checkpoint(args) => checkpoint::run(global, &args),
         Command::Create(args) => create::run(global, &args, inherited),
         Command::Delete(args) => delete::run(global, &args),
         Command::Events(args) => events::run(global, &args),
@@ -90,6 +95,7 @@ fn dispatch(global: &Global, command: Command, inherited: &Inherited) -> Result<
         Command::List(args) => list::run(global, &args),
         Command::Pause { id } => pause::pause(global, &id),
         Command::Ps(args) => ps::run(global, &args),
+        Command::Restore(args) => restore::run(global, &args),
         Command::Resume { id } => pause::resume(global, &id),
         Command::Run(args) => run::run(global, &args, inherited),
         Command::Spec(args) => spec::run(&args),

@@ -1,6 +1,8 @@
 //! From the words of the command line to a request.
 
-use super::args::{Command, ENTRIES, Entry, Operands, usage};
+use super::args::Command;
+use super::entries::{ENTRIES, Entry};
+use super::flags::{Operands, usage};
 use super::global::Global;
 use super::help;
 use super::normalise::split;

@@ -1,6 +1,6 @@
 //! Sizes as callers of OCI runtimes write them: docker's go-units, powers of 1024.
 
-use super::args::usage;
+use super::flags::usage;
 use crate::error::Result;
 
 /// Bytes of `text`: a number, with a fraction if need be, and perhaps `k`, `m`, `g`, `t`, `p` and

@@ -1,7 +1,8 @@
 //! `hull update`: its flags, as limits in the form of config.json.
 
-use super::args::{Command, Operands, usage, value};
+use super::args::Command;
 use super::exit_code::ExitCode;
+use super::flags::{Operands, usage, value};
 use super::global::Global;
 use super::size;
 use crate::container::{Store, update};

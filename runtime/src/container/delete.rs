@@ -39,7 +39,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
 }
 
 /// The hooks to run when everything has been removed.
-fn poststop_hooks(container: &Container) -> Option<&Hooks> {
+pub(crate) fn poststop_hooks(container: &Container) -> Option<&Hooks> {
     if !container.state.poststop {
         return None;
     }

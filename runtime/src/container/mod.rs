@@ -7,6 +7,7 @@
 //! | `state.json` | always, replaced by rename | [`state::State`] |
 //! | `config.json` | from create | the bundle's configuration as create read it |
 //! | `seccomp` | from create, with a filter | the compiled filter, for exec |
+//! | `criu-root` | during restore | where the root file system is mounted for CRIU |
 //! | `exec.fifo` | from create to start | where init waits, see [`start`] |
 
 pub mod delete;

@@ -57,6 +57,10 @@ pub struct State {
     /// The unit that systemd has made for the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<crate::systemd::Unit>,
+    /// What standard input, output and error were when the container was made: `pipe:[INODE]`, or
+    /// nothing for what is no pipe. CRIU has to be told which pipes lead outside.
+    #[serde(default)]
+    pub external_descriptors: [String; 3],
     /// The limits since the last `update`; until then those of the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<crate::spec::linux::Resources>,

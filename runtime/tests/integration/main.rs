@@ -11,6 +11,8 @@ mod needs;
 
 mod capabilities;
 mod cgroups;
+mod checkpoint;
+mod criu;
 mod devices;
 mod errors;
 mod exec;

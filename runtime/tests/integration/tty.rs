@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Accepts one connection in the background and takes the descriptor that comes with it.
-fn receiver(path: &std::path::Path) -> JoinHandle<(String, OwnedFd)> {
+pub fn receiver(path: &std::path::Path) -> JoinHandle<(String, OwnedFd)> {
     let listener = UnixListener::bind(path).unwrap();
     std::thread::spawn(move || {
         assert!(readable(&listener));

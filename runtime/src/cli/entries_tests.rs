@@ -1,4 +1,5 @@
 use super::*;
+use crate::cli::args::Format;
 use crate::cli::global::Rootless;
 use crate::cli::parse::{Failure, Request, parse};
 use crate::log;
@@ -165,7 +166,7 @@ fn errors() {
         ("foo", "No help topic for 'foo'", 3),
         ("foo -h", "No help topic for 'foo'", 3),
         ("help foo", "No help topic for 'foo'", 3),
-        ("checkpoint x", "No help topic for 'checkpoint'", 3),
+        ("migrate x", "No help topic for 'migrate'", 3),
         ("--nosuch", "flag provided but not defined: -nosuch", 1),
         ("--root", "flag needs an argument: --root", 1),
         (
