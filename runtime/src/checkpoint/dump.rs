@@ -74,7 +74,7 @@ fn opts(container: &Container, options: &Options, directories: &Directories) -> 
     let ext_mnt = if options.pre_dump {
         Vec::new()
     } else {
-        outside::dumped(spec, &state.bundle, &container.slot.path, pid)?
+        outside::dumped(spec, state, &container.slot.path)?
     };
     Ok(Opts {
         pid: Some(pid),

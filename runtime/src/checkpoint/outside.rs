@@ -4,6 +4,7 @@
 //! A mount from the outside is dumped under a name and restored from the source that belongs to
 //! the name. The names are the destinations of the configuration; for masked files, `/dev/null`.
 
+use crate::container::State;
 use crate::error::{At, Error, Kind, Result};
 use crate::init::target;
 use crate::plan::cgroup_mount::CgroupMount;
@@ -45,14 +46,20 @@ fn table(pid: i32) -> Result<Vec<Mounted>> {
 ///
 /// # Errors
 /// Reading /proc/PID.
-pub fn dumped(spec: &Spec, bundle: &Path, slot: &Path, pid: i32) -> Result<Vec<External>> {
+pub fn dumped(spec: &Spec, state: &State, slot: &Path) -> Result<Vec<External>> {
+    let pid = state.init_process_pid;
     let root = Path::new("/proc").join(pid.to_string()).join("root");
     let root = open_path(&root, OFlag::O_PATH | OFlag::O_DIRECTORY)
         .at(|| format!("open({})", root.display()))?;
     let table = table(pid)?;
     let own = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&own);
-    let context = Context { bundle, mount_label: &linux.mount_label, has_user_namespace: false };
+    let context = Context {
+        bundle: &state.bundle,
+        root: &state.rootfs,
+        mount_label: &linux.mount_label,
+        has_user_namespace: false,
+    };
     // It was checked when the container was made.
     let ops = mounts::plan(&spec.mounts, &context, &mut Vec::new());
     let own_cgroups = linux.namespaces.iter().any(|namespace| namespace.typ == "cgroup");
