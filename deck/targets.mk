@@ -26,6 +26,10 @@ deck-cli-e2e: deck-build ## deck's command line beside Docker's, against one doc
 deck-docker-e2e: deck-build build shim-build ## The stock docker command against deck's API
 	deck/tests/e2e/docker-cli.sh $(DECK) $(HULL) $(SHIM)
 
+.PHONY: deck-note-e2e
+deck-note-e2e: deck-build build shim-build ## What people do with Docker: by deck, by docker, by docker over TLS
+	deck/tests/e2e/docker-note.sh $(DECK) $(HULL) $(SHIM)
+
 .PHONY: deck-net-bench
 deck-net-bench: deps ## Throughput and cost of deck's networks beside a direct connection (root)
 	$(CARGO) test --locked -p deck --test net_root -- bench

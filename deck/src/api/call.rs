@@ -37,6 +37,11 @@ impl Call {
         self.request.headers()
     }
 
+    /// Whether the client asks to take the connection over.
+    pub fn upgrades(&self) -> bool {
+        self.headers().contains_key(hyper::header::UPGRADE)
+    }
+
     /// A header as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().get(name)?.to_str().ok()

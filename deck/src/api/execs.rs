@@ -6,7 +6,8 @@ use super::call::Call;
 use super::containers::size;
 use super::hijack::{self, Source, Streams};
 use super::route::not_found;
-use crate::error::Result;
+use crate::engine::frames;
+use crate::error::{Error, Result};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
@@ -45,8 +46,12 @@ async fn start(mut call: Call, id: &str) -> Result<Answer> {
     let asked: Start = call.json_or_default().await?;
     let (engine, name) = (call.engine.clone(), id.to_string());
     let attach = !asked.detach;
-    let started = blocking(move || engine.start_exec(&name, attach, asked.console_size)).await?;
-    let (exec, Some(stream)) = started else {
+    let started = blocking(move || engine.start_exec(&name, attach, asked.console_size)).await;
+    let (exec, stream) = match started {
+        Err(error) if attach && call.upgrades() => return refused(call, id, error).await,
+        other => other?,
+    };
+    let Some(stream) = stream else {
         return Ok(answer::empty(StatusCode::OK));
     };
     let streams = Streams {
@@ -64,4 +69,21 @@ async fn start(mut call: Call, id: &str) -> Result<Answer> {
         drop(blocking(move || engine.finish_exec(&exec.id)).await);
     };
     Ok(hijack::answer(call, streams, source, after))
+}
+
+/// A command that couldn't be started, to a client that took the connection over: Docker tells why
+/// on the stream, and the exit status, 126 or 127, is asked for afterwards.
+async fn refused(call: Call, id: &str, error: Error) -> Result<Answer> {
+    let (engine, name) = (call.engine.clone(), id.to_string());
+    let exec = blocking(move || engine.exec(&name)).await?;
+    // Nothing was started at all: there is no exit status, and the client gets a plain error.
+    if exec.exit_code.is_none_or(|_| exec.pid != 0) {
+        return Err(error);
+    }
+    let text = format!("{}\r\n", error.message);
+    let before = if exec.tty { text.into_bytes() } else { frames::encode(1, text.as_bytes()) };
+    let streams = Streams { tty: exec.tty, ..Streams::default() };
+    let nothing = std::future::ready(Err(error));
+    let source = Source { before, stream: Box::new(Box::pin(nothing)) };
+    Ok(hijack::answer(call, streams, source, std::future::ready(())))
 }

@@ -56,8 +56,7 @@ where
 {
     let tells = call.version >= TELLS;
     let media = if streams.tty || !tells { RAW } else { MULTIPLEXED };
-    let upgrade = call.headers().contains_key(header::UPGRADE);
-    if !upgrade {
+    if !call.upgrades() {
         let (sender, body) = answer::channel();
         tokio::spawn(async move {
             let (reader, writer) = tokio::io::duplex(1 << 16);

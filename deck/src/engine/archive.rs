@@ -90,7 +90,8 @@ impl Engine {
         })
     }
 
-    /// Unpacks an archive at a directory of a container.
+    /// Unpacks an archive at a directory of a container. With `keep` a directory and something that
+    /// is none do not take each other's place.
     ///
     /// # Errors
     /// 404 without the directory, 400 when it is none or the archive is malformed.
@@ -113,10 +114,9 @@ impl Engine {
                     errno => absent(&id, path, errno),
                 },
             )?;
-        // Directories and others never replace each other here, whether it is asked for or not.
-        let _ = keep;
         let into = apply::Root::open(&fd_path(target.as_fd()))?;
-        let options = apply::Options::layer(apply::Whiteouts::Literal);
+        let layer = apply::Options::layer(apply::Whiteouts::Literal);
+        let options = apply::Options { replace: !keep, ..layer };
         let mut plain = crate::image::decompress::reader(Box::new(&mut reader))?;
         apply::apply(&into, &mut plain, &options).map(drop)
     }

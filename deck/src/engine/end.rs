@@ -5,7 +5,7 @@ use super::lock::Lock;
 use super::record::{Container, Exec, Status};
 use super::start::{By, clear_run};
 use super::{Engine, host_state, restart, time};
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::store::records::{self, Table};
 use crate::supervise::{self, Task};
 use nix::mount::{MntFlags, umount2};
@@ -76,12 +76,16 @@ impl Engine {
         finished: i64,
         lock: &Lock,
     ) -> Result<()> {
-        self.tear_down(&container);
+        let left = self.tear_down(&container);
         container.state.status = Status::Exited;
         container.state.ends += 1;
         container.state.exit_code = code;
         container.state.finished = finished;
         clear_run(&mut container);
+        if let Err(error) = left {
+            // The next start or the removal tries again, and refuses where that fails too.
+            container.state.error = format!("clean up: {error}");
+        }
         if let Some(health) = &mut container.health {
             health.status = "unhealthy".into();
         }
@@ -102,16 +106,19 @@ impl Engine {
         if container.host.auto_remove {
             self.remove_locked(container, true, lock)?;
         }
-        drop(self.networks.sweep());
+        // Links whose namespace is gone go when the kernel comes to it; what is left now is on the
+        // list of the next sweep.
+        complain("sweep networks", self.networks.sweep());
         Ok(())
     }
 
     /// An exec can't outlive its container.
     fn end_execs(&self, container: &Container) -> Result<()> {
         let execs: Vec<Exec> = records::all_named(&self.database(), Table::Execs, &container.id)?;
-        for mut exec in execs.into_iter().filter(|exec| exec.started && exec.exit_code.is_none()) {
-            exec.exit_code = Some(137);
-            self.save_exec(&exec)?;
+        for exec in execs.into_iter().filter(|exec| exec.started && exec.exit_code.is_none()) {
+            self.change_exec(&exec.id, |record| {
+                record.exit_code.is_none().then(|| record.end(137))
+            })?;
         }
         Ok(())
     }
@@ -119,7 +126,10 @@ impl Engine {
     /// Takes away everything one run had on the host. It is what a start, an end and a removal
     /// rely on after any crash, so each step is tried whatever the others say, and nothing being
     /// there is fine.
-    pub(super) fn tear_down(&self, container: &Container) {
+    ///
+    /// # Errors
+    /// The first step that failed and left something on the host.
+    pub(super) fn tear_down(&self, container: &Container) -> Result<()> {
         let bundle = self.config.bundle_dir(&container.id);
         if !container.state.shim.is_empty() {
             let shim = Path::new(&container.state.shim);
@@ -143,15 +153,21 @@ impl Engine {
             // A start that was killed before the shim was recorded.
             drop(supervise::clean_up(&self.config, &container.id, &bundle));
         }
-        drop(self.networks.detach(&container.id));
-        drop(crate::net::netns::remove(&self.networks.netns_path(&container.id)));
+        let networks = self
+            .networks
+            .detach(&container.id)
+            .and(crate::net::netns::remove(&self.networks.netns_path(&container.id)));
         let rootfs = bundle.join("rootfs");
         // Once more than it was mounted does no harm.
         while umount2(&rootfs, MntFlags::MNT_DETACH).is_ok() {}
         // Never through a mount that could not be taken away.
-        if std::fs::remove_dir(&rootfs).is_ok() || !rootfs.exists() {
-            drop(std::fs::remove_dir_all(&bundle));
-        }
+        let files = absent(std::fs::remove_dir(&rootfs))
+            .at(|| format!("remove {}", rootfs.display()))
+            .and_then(|()| {
+                absent(std::fs::remove_dir_all(&bundle))
+                    .at(|| format!("remove {}", bundle.display()))
+            });
+        networks.and(files)
     }
 
     /// What a shim's exit event comes to.
@@ -190,17 +206,34 @@ impl Engine {
     /// The records fail. A container that doesn't start says why in its own record.
     pub fn boot(&self) -> Result<()> {
         let alive = |id: &str| self.container(id).is_ok_and(|container| lives(&container));
-        drop(self.networks.reconcile(&alive));
+        complain("reconcile networks", self.networks.reconcile(&alive));
         for container in self.containers()? {
             let was = container.state.status;
             let Ok(lock) = self.lock(&container.id) else { continue };
             let Ok(container) = self.settled(&container.id, &lock) else { continue };
             let wanted = restart::after_boot(&container, was);
             if wanted && !container.state.status.is_alive() {
-                drop(self.start_locked(container, By::Policy, &lock));
+                let name = container.name.clone();
+                complain(&format!("start {name}"), self.start_locked(container, By::Policy, &lock));
             }
         }
         Ok(())
+    }
+}
+
+/// Tells what failed to whoever runs this process, where nothing else can be done about it and
+/// something later tries again.
+fn complain<T>(what: &str, result: Result<T>) {
+    if let Err(error) = result {
+        eprintln!("deck: {what}: {error}");
+    }
+}
+
+/// What isn't there needs no removal.
+fn absent(removed: std::io::Result<()>) -> std::io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

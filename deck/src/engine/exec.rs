@@ -1,9 +1,10 @@
 //! Further processes in a running container.
 
 use super::record::{Container, Exec};
-use super::{Engine, text};
+use super::{Engine, text, time};
 use crate::bundle;
 use crate::error::{At, Error, Result};
+use crate::store;
 use crate::store::records::{self, Table};
 use crate::supervise::{Log, Stdio, Task};
 use serde::Deserialize;
@@ -12,6 +13,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// How long the record of an exec that ended is kept, as long as Docker's.
+const KEPT: i64 = 5 * 60 * time::SECOND;
 
 /// Capabilities in the order of their numbers (capability.h).
 const CAPABILITIES: &[&str] = &[
@@ -88,6 +92,7 @@ impl Engine {
             return Err(Error::invalid("No exec command specified"));
         }
         let container = self.executable(reference)?;
+        self.forget_execs(&container.id)?;
         let exec = Exec {
             id: text::new_id()?,
             container: container.id.clone(),
@@ -131,9 +136,41 @@ impl Engine {
             .ok_or_else(|| Error::not_found(format!("No such exec instance: {id}")))
     }
 
-    pub(super) fn save_exec(&self, exec: &Exec) -> Result<()> {
-        records::update(&self.database(), Table::Execs, &exec.id, &exec.container, exec)?;
+    /// Changes an exec's record with no other writer in between. Answers what `change` says;
+    /// nothing is written where that is nothing, or where the exec is gone.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(super) fn change_exec<T>(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut Exec) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let changed = {
+            let mut database = self.database();
+            let transaction = store::write(&mut database)?;
+            let Some(mut exec) = records::get::<Exec>(&transaction, Table::Execs, id)? else {
+                return Ok(None);
+            };
+            let changed = change(&mut exec);
+            if changed.is_some() {
+                records::update(&transaction, Table::Execs, id, &exec.container, &exec)?;
+                transaction.commit()?;
+            }
+            changed
+        };
         self.changes.mark();
+        Ok(changed)
+    }
+
+    /// Forgets execs of a container that ended long ago: nobody asks for them any more.
+    fn forget_execs(&self, container: &str) -> Result<()> {
+        let database = self.database();
+        let execs: Vec<Exec> = records::all_named(&database, Table::Execs, container)?;
+        let before = time::now() - KEPT;
+        for exec in execs.iter().filter(|exec| exec.ended != 0 && exec.ended < before) {
+            records::delete(&database, Table::Execs, &exec.id)?;
+        }
         Ok(())
     }
 
@@ -161,7 +198,16 @@ impl Engine {
         let stdio = Stdio::served(exec.tty, Log::None, &socket, exec.stdin && attach, true);
         let mut task = self.task(&container)?;
         exec.started = true;
-        self.save_exec(&exec)?;
+        // Two clients may start it at the same time: one does.
+        let first = self.change_exec(id, |record| {
+            (!record.started).then(|| {
+                record.started = true;
+                record.console_size = exec.console_size;
+            })
+        })?;
+        if first.is_none() {
+            return Err(Error::conflict(format!("Error: Exec command {id} is already running")));
+        }
         let action = format!("exec_start: {}", exec.command.join(" "));
         self.emit_container(&container, &action, &[("execID", id)]);
         let started = task.exec(id, process, &stdio).and_then(|()| {
@@ -176,14 +222,16 @@ impl Engine {
         match started {
             Ok(stream) => {
                 // Its end may have been recorded while it was being started.
-                let ended = self.exec(id)?.exit_code;
-                exec.exit_code = ended;
-                self.save_exec(&exec)?;
+                self.change_exec(id, |record| {
+                    record.pid = exec.pid;
+                    exec.exit_code = record.exit_code;
+                    Some(())
+                })?;
                 Ok((exec, stream))
             }
             Err(error) => {
-                exec.exit_code = Some(exec_failure(&error.message));
-                self.save_exec(&exec)?;
+                let code = exec_failure(&error.message);
+                self.change_exec(id, |record| Some(record.end(code)))?;
                 drop(task.delete(id));
                 let status = if error.message.contains("OCI runtime") { 400 } else { error.status };
                 Err(Error::new(status, error.message))
@@ -220,15 +268,14 @@ impl Engine {
     /// # Errors
     /// The records fail.
     pub(super) fn exec_exited(&self, id: &str, code: i64) -> Result<()> {
-        let mut exec = match self.exec(id) {
-            Err(error) if error.status == 404 => return Ok(()),
-            other => other?,
-        };
-        if exec.exit_code.is_some() {
-            return Ok(());
-        }
-        exec.exit_code = Some(code);
-        self.save_exec(&exec)?;
+        // The shim's event and a client that waited both tell it.
+        let first = self.change_exec(id, |record| {
+            record.exit_code.is_none().then(|| {
+                record.end(code);
+                record.clone()
+            })
+        })?;
+        let Some(exec) = first else { return Ok(()) };
         if let Ok(container) = self.container(&exec.container) {
             drop(self.task(&container).and_then(|mut task| task.delete(id)));
             let code = code.to_string();

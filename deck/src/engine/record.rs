@@ -226,4 +226,14 @@ pub struct Exec {
     pub started: bool,
     /// Set when it has ended.
     pub exit_code: Option<i64>,
+    /// When it ended, in nanoseconds since 1970; 0 before.
+    pub ended: i64,
+}
+
+impl Exec {
+    /// Its process is over.
+    pub fn end(&mut self, code: i64) {
+        self.exit_code = Some(code);
+        self.ended = super::time::now();
+    }
 }

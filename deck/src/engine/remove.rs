@@ -2,7 +2,7 @@
 
 use super::filter::Filters;
 use super::lock::Lock;
-use super::record::{Container, Status};
+use super::record::{Container, Exec, Status};
 use super::{Engine, time};
 use crate::error::{Error, Result};
 use crate::store::records::{self, Table};
@@ -60,19 +60,17 @@ impl Engine {
     ) -> Result<()> {
         container.state.status = Status::Removing;
         self.save(&container)?;
-        self.tear_down(&container);
-        let removed = self.remove_parts(&container, volumes);
+        let removed =
+            self.tear_down(&container).and_then(|()| self.remove_parts(&container, volumes));
         if let Err(error) = removed {
             container.state.status = Status::Dead;
             container.state.error.clone_from(&error.message);
             self.save(&container)?;
             return Err(error);
         }
-        for exec in records::all_named::<super::record::Exec>(
-            &self.database(),
-            Table::Execs,
-            &container.id,
-        )? {
+        // Not in the loop's head: the database would stay locked for the whole loop.
+        let execs: Vec<Exec> = records::all_named(&self.database(), Table::Execs, &container.id)?;
+        for exec in execs {
             records::delete(&self.database(), Table::Execs, &exec.id)?;
         }
         self.emit_container(&container, "destroy", &[]);

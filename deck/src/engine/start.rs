@@ -56,8 +56,11 @@ impl Engine {
         container.state.generation += 1;
         let result = self.bring_up(&mut container);
         if let Err(error) = result {
-            self.tear_down(&container);
-            let error = start_failure(error);
+            let left = self.tear_down(&container).err();
+            let mut error = start_failure(error);
+            if let Some(left) = left {
+                error.message = format!("{}; clean up: {left}", error.message);
+            }
             container.state.status = Status::Exited;
             container.state.exit_code = exit_code(&error.message);
             container.state.error.clone_from(&error.message);
@@ -136,7 +139,7 @@ impl Engine {
     /// The bundle with the container's root mounted in it.
     fn prepare_bundle(&self, container: &Container, bundle: &Path) -> Result<()> {
         // What an earlier life left, if its end was never seen.
-        self.tear_down(container);
+        self.tear_down(container)?;
         let rootfs = bundle.join("rootfs");
         std::fs::DirBuilder::new()
             .recursive(true)

@@ -178,6 +178,7 @@ fn security(host: &HostConfig) -> Result<Security> {
                 security.masked_paths = Some(Vec::new());
                 security.readonly_paths = Some(Vec::new());
             }
+            // No container is given an SELinux label: it is as asked.
             ("label", "disable") => {}
             ("label", _) => {
                 return Err(Error::unsupported(format!(
@@ -254,7 +255,8 @@ mod tests {
             security_opt: Some(options.iter().map(ToString::to_string).collect()),
             ..HostConfig::default()
         };
-        let good = security(&host(&["no-new-privileges", "seccomp=unconfined"])).unwrap();
+        let options = ["no-new-privileges", "seccomp=unconfined", "label=disable"];
+        let good = security(&host(&options)).unwrap();
         assert!(good.no_new_privileges);
         assert_eq!(good.seccomp, Seccomp::Unconfined);
         assert_eq!(security(&host(&["what=ever"])).unwrap_err().status, 400);

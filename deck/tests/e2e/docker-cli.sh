@@ -35,6 +35,7 @@ finish() {
 		echo "not ok - shims are left"; failed=$((failed + 1))
 		pgrep -f -- "-address $work" | xargs -r kill -9
 	fi
+	rmdir /sys/fs/cgroup/deck /sys/fs/cgroup/*/deck 2>/dev/null
 	rm -rf "$work"
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ]
@@ -46,7 +47,7 @@ trap finish EXIT
 is() {
 	local name=$1 expected=$2 got
 	shift 2
-	got=$("$@" 2>&1 </dev/null)
+	got=$(timeout 60 "$@" 2>&1 </dev/null)
 	# shellcheck disable=SC2053 -- a pattern is meant
 	if [[ $got == $expected ]]; then
 		passed=$((passed + 1))
@@ -60,7 +61,7 @@ is() {
 status() {
 	local name=$1 expected=$2 got
 	shift 2
-	"$@" >/dev/null 2>&1 </dev/null
+	timeout 60 "$@" >/dev/null 2>&1 </dev/null
 	got=$?
 	if [ "$got" = "$expected" ]; then
 		passed=$((passed + 1))
@@ -85,7 +86,8 @@ image() {
 }
 
 serve
-is import 'sha256:*' image
+image >"$work/imported"
+is import 'sha256:*' cat "$work/imported"
 net=(--network none)
 is 'run prints' hello $docker run --rm "${net[@]}" box:1 echo hello
 status 'run passes the exit status on' 3 $docker run --rm "${net[@]}" box:1 sh -c 'exit 3'
@@ -118,6 +120,8 @@ is 'cp from' 'root:x:0:0*' sh -c "$docker cp c1:/etc/passwd - | tar xO"
 echo copied >"$work/file"
 status 'cp to' 0 $docker cp "$work/file" c1:/tmp/file
 is 'cp arrived' copied $docker exec c1 cat /tmp/file
+mkdir -p "$work/tree/file"
+is 'cp keeps a file from a directory' '*cannot overwrite*' $docker cp "$work/tree/." c1:/tmp/
 is diff '*/tmp/file*' $docker diff c1
 is commit 'sha256:*' $docker commit c1 made:1
 is 'the commit runs' copied $docker run --rm "${net[@]}" made:1 cat /tmp/file
@@ -168,5 +172,6 @@ is 'a killed process is told' 137 $docker wait k1
 $docker start k1 >/dev/null
 pgrep -f -- "-id $($docker inspect -f '{{.Id}}' k1)" | xargs -r kill -9
 kill -9 "$($docker inspect -f '{{.State.Pid}}' k1)" 2>/dev/null
-is 'a killed shim is told' 'exited' $docker inspect -f '{{.State.Status}}' k1
+is 'a killed shim is told' 255 $docker wait k1
+is 'and its container is over' exited $docker inspect -f '{{.State.Status}}' k1
 is 'kill all' '*h1*' sh -c "$docker kill \$($docker ps -q --filter name=h1) >/dev/null; $docker ps -a --filter name=h1 --format '{{.Names}}'"

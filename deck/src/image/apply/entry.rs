@@ -151,6 +151,7 @@ impl<'a> Applier<'a> {
         meta: &Meta,
     ) -> Result<(), Failure> {
         let kind = entry.header().entry_type();
+        self.may_replace(name, place, kind == EntryType::Directory)?;
         if kind == EntryType::Directory {
             return Ok(self.directory(name, place, meta)?);
         }
@@ -185,6 +186,27 @@ impl<'a> Applier<'a> {
         meta::set(place, meta, false)?;
         meta::set_time(place, meta.mtime)?;
         Ok(())
+    }
+
+    /// Refuses what would put a directory in the place of something else, or the other way round,
+    /// where that is not wanted.
+    fn may_replace(&self, name: &Path, place: &Place, directory: bool) -> Result<(), Failure> {
+        if self.options.replace {
+            return Ok(());
+        }
+        match place.stat()? {
+            Some(found) if is_dir(&found) != directory => {
+                let (old, new) = if directory {
+                    ("non-directory", "directory")
+                } else {
+                    ("directory", "non-directory")
+                };
+                let name = name.display();
+                let message = format!("cannot overwrite {old} \"{name}\" with {new} \"{name}\"");
+                Err(Failure::Own(Error::invalid(message)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn directory(&mut self, name: &Path, place: &Place, meta: &Meta) -> Result<(), Errno> {

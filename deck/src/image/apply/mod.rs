@@ -45,13 +45,16 @@ pub struct Options {
     pub uids: Vec<IdRange>,
     /// Maps of groups.
     pub gids: Vec<IdRange>,
+    /// Whether a directory and something that is none take each other's place; else that is an
+    /// error.
+    pub replace: bool,
 }
 
 impl Options {
     /// The limits of a layer: four million entries, 256 GiB.
     pub fn layer(whiteouts: Whiteouts) -> Self {
         let (entries, bytes) = (4_000_000, 256 << 30);
-        Self { whiteouts, entries, bytes, uids: Vec::new(), gids: Vec::new() }
+        Self { whiteouts, entries, bytes, uids: Vec::new(), gids: Vec::new(), replace: true }
     }
 }
 

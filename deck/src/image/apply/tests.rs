@@ -105,6 +105,22 @@ fn limits_end_what_grows_too_large() {
 }
 
 #[test]
+fn directories_and_others_are_kept_apart_where_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("d")).unwrap();
+    std::fs::write(dir.path().join("f"), "old").unwrap();
+    let keep = Options { replace: false, ..options(Whiteouts::Literal) };
+    for bytes in [archive(&[("d", FILE, "", b"x")]), archive(&[("f", DIR, "", b"")])] {
+        let error = apply_to(dir.path(), &bytes, &keep).unwrap_err();
+        assert!(error.message.contains("cannot overwrite"), "{error}");
+    }
+    apply_to(dir.path(), &archive(&[("d", DIR, "", b""), ("f", FILE, "", b"new")]), &keep).unwrap();
+    assert_eq!(std::fs::read(dir.path().join("f")).unwrap(), b"new");
+    apply_to(dir.path(), &archive(&[("d", FILE, "", b"x")]), &options(Whiteouts::Literal)).unwrap();
+    assert!(dir.path().join("d").is_file());
+}
+
+#[test]
 fn holes_stay_holes() {
     let dir = tempfile::tempdir().unwrap();
     // GNU's pax format 1.0: a map of extents in front of the data.

@@ -10,6 +10,7 @@ pub fn all() -> Vec<Finding> {
     findings.extend(namespaces());
     findings.extend([user_namespaces(), subordinate_ids(), seccomp(), security_module()]);
     findings.extend([nftables(), forwarding(), bridge()]);
+    findings.extend(other_firewalls());
     findings.extend(programs());
     findings
 }
@@ -216,6 +217,28 @@ fn forwarding() -> Finding {
     let good = read("/proc/sys/net/ipv4/ip_forward") == "1";
     let found = if good { "on" } else { "off: deck turns it on with the first bridge" };
     finding("IPv4 forwarding", good, State::Missing, found.into(), "sysctl net.ipv4.ip_forward=1")
+}
+
+/// Chains of others that drop containers' packets, each with what lets the bridges through.
+fn other_firewalls() -> Vec<Finding> {
+    let drops = crate::net::check::foreign_drops();
+    let what = "other firewalls";
+    if drops.is_empty() {
+        return vec![finding(
+            what,
+            true,
+            State::Missing,
+            "none drops forwarded packets".into(),
+            "",
+        )];
+    }
+    drops
+        .into_iter()
+        .map(|line| {
+            let (found, mend) = line.split_once("; ").unwrap_or((line.as_str(), ""));
+            finding(what, false, State::Missing, found.into(), mend)
+        })
+        .collect()
 }
 
 fn bridge() -> Finding {
