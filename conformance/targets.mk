@@ -2,6 +2,8 @@
 # hierarchy has controllers: one-hierarchy.sh hides it.
 CONFORMANCE := target/$(MUSL)/debug/hull-conformance
 CONFORMANCE_RUN := conformance/one-hierarchy.sh $(CONFORMANCE)
+CONFORMANCE_ERRORS := conformance/data/hull-errors.tsv
+CONFORMANCE_REPORT := target/conformance.html
 
 .PHONY: conformance-binary
 conformance-binary:
@@ -9,13 +11,27 @@ conformance-binary:
 
 .PHONY: conformance
 conformance: deps build conformance-binary ## The conformance suite on hull
-	$(CONFORMANCE_RUN) --runtime $(HULL)
+	$(CONFORMANCE_RUN) --runtime $(HULL) --errors $(CONFORMANCE_ERRORS)
+
+.PHONY: conformance-errors
+conformance-errors: deps build conformance-binary ## Record hull's errors for bad input anew
+	$(CONFORMANCE_RUN) --runtime $(HULL) --record-errors $(CONFORMANCE_ERRORS)
+	git diff --stat -- $(CONFORMANCE_ERRORS)
 
 .PHONY: conformance-self-test
 conformance-self-test: deps build conformance-binary ## Show that each conformance case can fail
 	$(CONFORMANCE_RUN) --runtime $(HULL) --self-test
 
+.PHONY: conformance-unprivileged
+conformance-unprivileged: deps build conformance-binary ## The suite on hull as an ordinary user
+	conformance/unprivileged.sh $(CONFORMANCE) --runtime $(HULL)
+
+.PHONY: conformance-vm
+conformance-vm: deps build conformance-binary ## The suite on hull with cgroup v2, in a machine
+	conformance/vm.sh $(CONFORMANCE) --runtime $(HULL)
+
 .PHONY: conformance-matrix
 conformance-matrix: deps build conformance-binary ## hull, runc and crun side by side
-	$(CONFORMANCE_RUN) --format markdown --runtime $(HULL) \
-		$(foreach runtime,$(REFERENCES),--runtime $(runtime))
+	$(CONFORMANCE_RUN) --format html --output $(CONFORMANCE_REPORT) --runtime $(HULL) \
+		$(foreach runtime,$(REFERENCES),--runtime $(runtime)) || [ $$? = 1 ]
+	@echo "$(CONFORMANCE_REPORT)"

@@ -1,11 +1,12 @@
 //! The command line of the suite.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
 use crate::case::Case;
+use crate::expected::{self, Expected};
 use crate::host::Host;
 use crate::outcome::{Outcome, Word};
 use crate::report::{self, Results};
@@ -38,6 +39,12 @@ struct Arguments {
     /// Print every sentence of the specification with its cases, or why it has none
     #[arg(long)]
     coverage: bool,
+    /// Demand these errors of the runtimes, word for word: a case's id, a tab, the error
+    #[arg(long, value_name = "FILE")]
+    errors: Option<PathBuf>,
+    /// Write the errors of the first runtime to this file
+    #[arg(long, value_name = "FILE")]
+    record_errors: Option<PathBuf>,
     /// Show that each case can fail: run it on the first runtime, broken on purpose
     #[arg(long)]
     self_test: bool,
@@ -107,14 +114,24 @@ fn workshop() -> Result<Workshop, String> {
 }
 
 fn compare(arguments: &Arguments, chosen: &[&Case], runtimes: &[Runtime]) -> Result<bool, String> {
+    let expected = arguments.errors.as_deref().map(Expected::read).transpose()?;
     let workshop = workshop()?;
     let columns = runtimes.iter().map(|runtime| {
         let jobs: Vec<Job> =
             chosen.iter().map(|case| Job { case, runtime, broken: false }).collect();
-        workshop.run(&jobs, width(arguments))
+        let mut column = workshop.run(&jobs, width(arguments));
+        if let Some(expected) = &expected {
+            expected.compare(&mut column);
+        }
+        column
     });
-    let results = Results { cases: chosen.to_vec(), runtimes, columns: columns.collect() };
+    let columns = columns.collect();
+    let host = workshop.host().summary();
+    let results = Results { cases: chosen.to_vec(), runtimes, columns, host };
     drop(workshop);
+    if let (Some(path), Some(first)) = (&arguments.record_errors, results.columns.first()) {
+        write(path, &expected::record(first))?;
+    }
     let text = match arguments.format {
         Format::Text => report::text::results(&results),
         Format::Tap => report::tap::results(&results),
@@ -144,10 +161,12 @@ fn self_test(arguments: &Arguments, chosen: &[&Case], runtime: &Runtime) -> Resu
 fn put(arguments: &Arguments, text: &str) -> Result<(), String> {
     use std::io::Write;
     match &arguments.output {
-        Some(path) => {
-            std::fs::write(path, text).map_err(|error| format!("write {}: {error}", path.display()))
-        }
+        Some(path) => write(path, text),
         // A reader that has gone away has seen enough.
         None => std::io::stdout().write_all(text.as_bytes()).or(Ok(())),
     }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("write {}: {error}", path.display()))
 }

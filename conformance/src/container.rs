@@ -11,9 +11,6 @@ use crate::observation::Observation;
 use crate::process::{self, Exit};
 use crate::runtime::{Driver, Output, Streams, read};
 
-/// How long a container's program may take.
-const LIMIT: Duration = Duration::from_secs(10);
-
 /// A container, or the attempt at one; deleted when dropped.
 pub struct Container {
     driver: Rc<Driver>,
@@ -125,7 +122,7 @@ impl Container {
     /// Waits until the container's process ends.
     pub fn wait(&self) -> Result<Exit, Stop> {
         let pid = self.pid()?;
-        process::wait(pid, LIMIT)
+        process::wait(pid, self.driver.patience())
             .ok_or_else(|| Stop::Fail(format!("the container's process {pid} does not end")))
     }
 
@@ -136,7 +133,7 @@ impl Container {
 
     /// Waits for the probe's report.
     pub fn seen(&self) -> Result<Observation, Stop> {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + self.driver.patience();
         loop {
             let output = self.output();
             if output.contains('\n') {

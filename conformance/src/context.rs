@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::bundle;
 use crate::case::{Stop, Verdict, ensure, fail};
 use crate::container::{Container, worked};
+use crate::expected;
 use crate::host::Host;
 use crate::json;
 use crate::observation::Observation;
@@ -28,6 +29,8 @@ pub struct Context {
     pub cgroup: String,
     /// What was seen, in the order it was.
     pub notes: Vec<String>,
+    /// The runtime's answer to bad input, for comparison with the expected one.
+    pub error: String,
     containers: u32,
 }
 
@@ -38,7 +41,8 @@ impl Context {
         let euid = driver.user.unwrap_or(host.euid);
         let config = bundle::config(driver.runtime.config_version(), euid, &cgroup);
         let driver = Rc::new(driver);
-        let context = Self { driver, host, config, cgroup, notes: Vec::new(), containers: 0 };
+        let (notes, error) = (Vec::new(), String::new());
+        let context = Self { driver, host, config, cgroup, notes, error, containers: 0 };
         context.make_bundle()?;
         Ok(context)
     }
@@ -82,6 +86,18 @@ impl Context {
     /// Takes note of something seen.
     pub fn saw(&mut self, what: impl Into<String>) {
         self.notes.push(what.into());
+    }
+
+    /// Takes the answer to bad input for comparison with the expected one.
+    pub fn told(&mut self, output: &Output) {
+        let own = format!("c{}-", std::process::id());
+        let names = [
+            (self.driver.dir.display().to_string(), "$DIR"),
+            (self.driver.work.display().to_string(), "$WORK"),
+            (self.cgroup.clone(), "$CGROUP"),
+            (own, "$ID-"),
+        ];
+        self.error = expected::normalise(&output.stderr, &names);
     }
 
     /// Puts a value into the configuration.
@@ -170,7 +186,10 @@ impl Context {
 
     /// Writes config.json.
     pub fn write(&self) -> Result<(), Stop> {
-        Ok(fs::write(self.bundle().join("config.json"), self.config.to_string())?)
+        let path = self.bundle().join("config.json");
+        fs::write(&path, self.config.to_string())?;
+        // The mutant, which is called as that user too, edits it.
+        Ok(chown(&path, self.driver.user, self.driver.user)?)
     }
 
     /// A handle for a further container of the bundle.

@@ -37,6 +37,23 @@ impl Host {
         host
     }
 
+    /// Kernel, cgroup version and user, for a report.
+    pub fn summary(&self) -> String {
+        let uname = nix::sys::utsname::uname();
+        let field = |field: &std::ffi::OsStr| field.to_string_lossy().into_owned();
+        let kernel = uname.map_or_else(
+            |_| "Unknown kernel".into(),
+            |u| format!("{} {} {}", field(u.sysname()), field(u.release()), field(u.machine())),
+        );
+        let cgroup = match (self.is_v1(), &self.cgroup_v2) {
+            (_, Some(_)) => "cgroup v2",
+            (true, None) => "cgroup v1",
+            (false, None) => "no cgroup hierarchy",
+        };
+        let user = if self.euid == 0 { "root".into() } else { format!("user {}", self.euid) };
+        format!("{kernel}, {cgroup}, as {user}")
+    }
+
     fn take_mount(&mut self, line: &str) {
         let Some((head, tail)) = line.split_once(" - ") else { return };
         let Some(target) = head.split(' ').nth(4) else { return };

@@ -2,12 +2,16 @@
 
 use serde_json::{Map, Value};
 
-/// Puts `value` at `pointer`, making the objects and, for `-`, the arrays on the way; `-` appends.
+/// Puts `value` at `pointer`, making the objects and, for `-` and `0`, the arrays on the way; `-`
+/// appends.
 pub fn put(root: &mut Value, pointer: &str, value: Value) {
     let mut place = root;
     for key in pointer.split('/').skip(1).map(unescape) {
         if key == "-" && !place.is_array() {
             *place = Value::Array(Vec::new());
+        }
+        if key == "0" && place.is_null() {
+            *place = Value::Array(vec![Value::Null]);
         }
         place = match place {
             Value::Array(items) => {
@@ -71,6 +75,8 @@ mod tests {
         assert_eq!(root, json!({"a": {"b/c": true}, "list": [0, 2]}));
         put(&mut root, "/new/-", json!(3));
         assert_eq!(root["new"], json!([3]));
+        put(&mut root, "/first/0/name", json!("x"));
+        assert_eq!(root["first"], json!([{"name": "x"}]));
         put(&mut root, "", json!(1));
         assert_eq!(root, json!(1));
     }

@@ -47,6 +47,9 @@ pub struct Outcome {
     /// What the case saw.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub saw: Vec<String>,
+    /// The runtime's answer to bad input, without what differs between two runs.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error: String,
     /// Milliseconds it took.
     pub ms: u64,
 }
@@ -61,6 +64,6 @@ impl Outcome {
             Err(Stop::Skip(reason)) => (Word::Skip, reason),
             Err(Stop::Suite(reason)) => (Word::Error, reason),
         };
-        Self { id: id.into(), verdict, reason, saw, ms: 0 }
+        Self { id: id.into(), verdict, reason, saw, error: String::new(), ms: 0 }
     }
 }

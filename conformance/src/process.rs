@@ -16,6 +16,9 @@ use nix::unistd::Pid;
 
 use crate::sys;
 
+/// How long orphans may take to end, on a machine however busy.
+const SETTLED: Duration = Duration::from_secs(20);
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -87,12 +90,16 @@ pub fn kill_group(leader: i32) {
     let _ = nix::sys::signal::killpg(Pid::from_raw(leader), nix::sys::signal::Signal::SIGKILL);
 }
 
-/// Waits until no child is left, at most so long.
-pub fn settle(limit: Duration) {
-    let deadline = Instant::now() + limit;
-    while !living_children().is_empty() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(5));
+/// Waits until the living children are as wanted; `false` when they never are.
+pub fn settles(wanted: impl Fn(&[i32]) -> bool) -> bool {
+    let deadline = Instant::now() + SETTLED;
+    while !wanted(&living_children()) {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
+    true
 }
 
 /// The children of this process that still live, in a process without threads.

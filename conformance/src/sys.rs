@@ -3,6 +3,8 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 
@@ -161,6 +163,31 @@ pub fn device(path: &str, mode: u32, major: u32, minor: u32) -> Result<(), Errno
     // SAFETY: the path is a C string that lives through the call.
     Errno::result(unsafe { libc::mknod(path.as_ptr(), mode, libc::makedev(major, minor)) })
         .map(drop)
+}
+
+/// Lets two paths change places (`RENAME_EXCHANGE`, renameat2(2)).
+pub fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
+    let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL);
+    let (one, other) = (text(one)?, text(other)?);
+    let here = libc::AT_FDCWD;
+    // SAFETY: both paths are C strings that live through the call.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            here,
+            one.as_ptr(),
+            here,
+            other.as_ptr(),
+            libc::RENAME_EXCHANGE,
+        )
+    })
+    .map(drop)
+}
+
+/// Begins to trace a process without stopping it (`PTRACE_SEIZE`, ptrace(2)).
+pub fn seize(pid: i32) -> Result<(), Errno> {
+    // SAFETY: PTRACE_SEIZE takes a pid and two integers.
+    check(unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) }).map(drop)
 }
 
 /// Makes a persistent TUN device of this name in the caller's network namespace.

@@ -1,5 +1,7 @@
 //! The operations and the lifecycle (runtime.md).
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::case::{Case, Verdict, case, ensure, equal, fail};
@@ -220,13 +222,14 @@ fn signalled(c: &mut Context, word: &str, name: &str) -> Verdict {
     let container = c.start()?;
     container.seen()?;
     container.kill(word)?;
-    for _ in 0..500 {
+    let deadline = Instant::now() + c.driver.patience();
+    while Instant::now() < deadline {
         let output = container.output();
         if let Some(told) = output.lines().nth(1) {
             c.saw(format!("the process got {told}"));
             return equal("signal", told, &format!("SIG{name}"));
         }
-        std::thread::sleep(std::time::Duration::from_millis(4));
+        std::thread::sleep(Duration::from_millis(2));
     }
     fail("the signal does not arrive")
 }

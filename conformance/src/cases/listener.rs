@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
@@ -101,7 +101,6 @@ struct Sent {
 fn listen(c: &mut Context) -> Result<Sent, Stop> {
     let path = c.driver.dir.join("listener");
     let listener = UnixListener::bind(&path)?;
-    listener.set_nonblocking(true)?;
     c.set(
         "/linux/seccomp",
         json!({
@@ -116,7 +115,8 @@ fn listen(c: &mut Context) -> Result<Sent, Stop> {
     c.write()?;
     let container = c.handle();
     // The runtime may wait until its message is taken.
-    let taker = std::thread::spawn(move || take(&listener));
+    let patience = c.driver.patience();
+    let taker = std::thread::spawn(move || take(&listener, patience));
     let created = container.try_create(&[])?;
     crate::container::worked("create", &created)?;
     container.start()?;
@@ -130,17 +130,9 @@ fn listen(c: &mut Context) -> Result<Sent, Stop> {
 type Taken = (Vec<u8>, Vec<String>, bool);
 
 /// Takes one connection and all that comes over it.
-fn take(listener: &UnixListener) -> Result<Taken, Stop> {
-    let deadline = Instant::now() + Duration::from_secs(8);
-    let mut stream = loop {
-        match listener.accept() {
-            Ok((stream, _)) => break stream,
-            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
-            Err(_) => return fail("nothing connects to the listener"),
-        }
-    };
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+fn take(listener: &UnixListener, patience: Duration) -> Result<Taken, Stop> {
+    let mut stream = crate::console::accept(listener, patience)?;
+    stream.set_read_timeout(Some(patience))?;
     let (mut text, descriptors) = first(&stream)?;
     let closed = stream.read_to_end(&mut text).is_ok();
     Ok((text, descriptors, closed))

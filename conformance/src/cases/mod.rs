@@ -1,7 +1,9 @@
 //! All cases, a file a chapter.
 
+mod cgroup_limits;
 mod cgroups;
 mod compat;
+mod compat_exec;
 mod devices;
 mod features;
 mod hooks;
@@ -19,6 +21,7 @@ mod rootless;
 mod seccomp;
 mod security;
 mod state;
+mod terminal;
 
 use std::collections::BTreeMap;
 
@@ -38,6 +41,7 @@ pub fn all() -> Vec<Case> {
         namespaces::cases,
         devices::cases,
         cgroups::cases,
+        cgroup_limits::cases,
         seccomp::cases,
         listener::cases,
         linux::cases,
@@ -45,6 +49,8 @@ pub fn all() -> Vec<Case> {
         features::cases,
         rootless::cases,
         compat::cases,
+        compat_exec::cases,
+        terminal::cases,
         security::cases,
         robustness::cases,
     ];

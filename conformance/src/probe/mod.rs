@@ -1,9 +1,11 @@
 //! The only program in the containers of the suite. It reports what it sees and judges nothing.
 //!
 //! `probe report [REQUEST…]` prints the observation and exits; `probe stay [REQUEST…]` prints it
-//! and waits for signals; `probe exit N`; `probe hook FILE NAME [EXIT]` records a hook's call.
+//! and waits for signals; `probe exit N`; `probe hook FILE NAME [EXIT]` records a hook's call;
+//! `probe hunt FILE` lies in wait for processes that join.
 
 mod hook;
+mod hunt;
 mod requests;
 mod surroundings;
 
@@ -26,6 +28,10 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         "stay" => stay(rest),
         "exit" => ExitCode::from(rest.first().and_then(|code| code.parse().ok()).unwrap_or(0)),
         "hook" => hook::main(rest),
+        "hunt" => {
+            let code = report(&[]);
+            if code == ExitCode::SUCCESS { hunt::main(rest) } else { code }
+        }
         other => {
             eprintln!("probe: unknown verb {other}");
             ExitCode::from(99)

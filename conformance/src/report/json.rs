@@ -25,6 +25,8 @@ pub fn results(results: &Results) -> String {
             })
         })
         .collect();
-    let document = json!({"spec": spec::VERSION, "cases": cases, "runtimes": runtimes});
+    let document = json!({
+        "spec": spec::VERSION, "host": results.host, "cases": cases, "runtimes": runtimes,
+    });
     format!("{document:#}\n")
 }

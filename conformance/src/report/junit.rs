@@ -12,12 +12,14 @@ pub fn results(results: &Results) -> String {
         let tally = Tally::of(column);
         let _ = writeln!(
             text,
-            "<testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\">",
+            "<testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" \
+             time=\"{:.3}\">",
             escape(&runtime.name),
             column.len(),
             tally.count(Word::Fail),
             tally.count(Word::Error),
             tally.count(Word::Skip),
+            seconds(column.iter().map(|outcome| outcome.ms).sum()),
         );
         for outcome in column {
             case(&mut text, outcome);
@@ -30,25 +32,32 @@ pub fn results(results: &Results) -> String {
 
 fn case(text: &mut String, outcome: &Outcome) {
     let (chapter, name) = outcome.id.split_once('/').unwrap_or(("", &outcome.id));
-    let seconds = std::time::Duration::from_millis(outcome.ms).as_secs_f64();
     let _ = write!(
         text,
-        "<testcase classname=\"{}\" name=\"{}\" time=\"{seconds:.3}\">",
+        "<testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\">",
         escape(chapter),
-        escape(name)
+        escape(name),
+        seconds(outcome.ms)
     );
     let reason = escape(&outcome.reason);
     let _ = match outcome.verdict {
         Word::Fail => write!(text, "<failure message=\"{reason}\"/>"),
         Word::Error => write!(text, "<error message=\"{reason}\"/>"),
         Word::Skip => write!(text, "<skipped message=\"{reason}\"/>"),
-        Word::Warn => write!(text, "<system-err>{reason}</system-err>"),
-        Word::Pass => Ok(()),
+        Word::Warn | Word::Pass => Ok(()),
     };
-    for seen in &outcome.saw {
-        let _ = write!(text, "<system-out>{}</system-out>", escape(seen));
+    if !outcome.saw.is_empty() {
+        let _ = write!(text, "<system-out>{}</system-out>", escape(&outcome.saw.join("\n")));
+    }
+    // A warning is no failure to a CI system, and has no element of its own.
+    if outcome.verdict == Word::Warn {
+        let _ = write!(text, "<system-err>{reason}</system-err>");
     }
     text.push_str("</testcase>\n");
+}
+
+fn seconds(milliseconds: u64) -> f64 {
+    std::time::Duration::from_millis(milliseconds).as_secs_f64()
 }
 
 /// Text for XML and HTML; characters XML has no place for become blanks.
@@ -60,6 +69,8 @@ pub fn escape(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
+            // XML has no place for these, escaped or not.
+            '\u{fffe}' | '\u{ffff}' => escaped.push(' '),
             control if control.is_control() && control != '\n' && control != '\t' => {
                 escaped.push(' ');
             }

@@ -21,6 +21,8 @@ pub struct Results<'a> {
     pub runtimes: &'a [Runtime],
     /// By runtime, then by case.
     pub columns: Vec<Vec<Outcome>>,
+    /// Kernel, cgroup version and user of the run.
+    pub host: String,
 }
 
 /// How many cases ended how.

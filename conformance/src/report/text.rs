@@ -8,7 +8,7 @@ use crate::outcome::{Outcome, Word};
 
 /// What is not passed, then a table of the chapters.
 pub fn results(results: &Results) -> String {
-    let mut text = String::new();
+    let mut text = format!("{}\n", results.host);
     for (column, runtime) in results.columns.iter().zip(results.runtimes) {
         let _ = writeln!(text, "{}: {} ({})", runtime.name, runtime.version, runtime.claimed);
         for (case, outcome) in results.cases.iter().zip(column) {

@@ -20,7 +20,7 @@ use crate::runtime::Runtime;
 use crate::{process, sys};
 
 /// How long a case may take.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The directory and the names of one run, removed at its end.
 pub struct Workshop {
@@ -43,6 +43,11 @@ impl Workshop {
         // A link, not a copy: it may lie on a file system mounted noexec for others.
         std::fs::hard_link(dir.join("probe"), dir.join("mutant"))?;
         Ok(Self { dir, tag, host })
+    }
+
+    /// The machine it runs on.
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     /// Runs every job, `width` at a time; outcomes come in the order of the jobs.

@@ -67,9 +67,15 @@ fn run(case: &Case, setup: Setup) -> Outcome {
     };
     let ready = sys::become_subreaper().map_err(std::io::Error::from);
     let context = ready.and_then(|()| Context::new(driver, setup.host, setup.cgroup));
-    let (verdict, notes) = match context {
-        Ok(mut context) => (case.run(&mut context), context.notes),
-        Err(error) => (Err(Stop::Suite(format!("prepare the bundle: {error}"))), Vec::new()),
+    let mut context = match context {
+        Ok(context) => context,
+        Err(error) => {
+            let stop = Stop::Suite(format!("prepare the bundle: {error}"));
+            return Outcome::new(&case.id, case.level(), Err(stop), Vec::new());
+        }
     };
-    Outcome::new(&case.id, case.level(), verdict, notes)
+    let verdict = case.run(&mut context);
+    let mut outcome = Outcome::new(&case.id, case.level(), verdict, context.notes);
+    outcome.error = context.error;
+    outcome
 }
