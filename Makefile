@@ -38,7 +38,9 @@ build: ## Build the static release binary
 .PHONY: binary
 binary:
 	@# libseccomp.a asks libc for more after rustc has named libc: name it again, last.
-	$(CARGO) rustc --profile small --locked -p hull --bin hull --target $(TARGET) -- -C link-arg=-lc
+	@# What commands go through lies side by side: see `order`.
+	$(CARGO) rustc --profile small --locked -p hull --bin hull --target $(TARGET) -- \
+		-C link-arg=-lc -C link-arg=-Wl,-T,$(CURDIR)/runtime/order.ld
 	install -m 0755 target/$(TARGET)/small/hull $(HULL)
 	@ls -l $(HULL)
 
@@ -96,6 +98,12 @@ bench: deps bench-build ## Compare hull with runc, crun, youki and the floor; re
 	@command -v youki >/dev/null || $(CARGO) install youki --features v1
 	$(BENCH) --out docs/bench $(HULL) $(REFERENCES) $$(command -v youki || \
 		echo $${CARGO_HOME:-$$HOME/.cargo}/bin/youki) $(FLOOR)
+
+.PHONY: order
+order: deps bench-build ## Record anew which functions belong side by side (runtime/order.ld; some minutes)
+	$(CARGO) rustc --profile small --locked -p hull --bin hull --target $(TARGET) \
+		--config 'profile.small.strip="none"' -- -C link-arg=-lc
+	$(BENCH) --order runtime/order.ld target/$(TARGET)/small/hull
 
 .PHONY: bench-smoke
 bench-smoke: bench-build ## The benchmark works, and hull keeps its budget of system calls

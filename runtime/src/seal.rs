@@ -14,7 +14,7 @@ use crate::sys::mount::{self, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RD
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag, SealFlag};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
-use nix::sys::statvfs::{FsFlags, fstatvfs};
+use nix::sys::statvfs::FsFlags;
 use std::ffi::CString;
 use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
@@ -50,12 +50,12 @@ pub fn ensure() -> Result<()> {
 
 /// Read-only mount, or a memory file sealed against writing.
 fn is_sealed(exe: &OwnedFd) -> Result<bool> {
-    let flags = fstatvfs(exe).at(|| "fstatfs(\"/proc/self/exe\")")?.flags();
-    if flags.contains(FsFlags::ST_RDONLY) {
+    let filesystem = fstatfs(exe).at(|| "fstatfs(\"/proc/self/exe\")")?;
+    if filesystem.flags().contains(FsFlags::ST_RDONLY) {
         return Ok(true);
     }
     // Memory files are files of a tmpfs that nobody mounted.
-    if fstatfs(exe).at(|| "fstatfs(\"/proc/self/exe\")")?.filesystem_type() != TMPFS_MAGIC {
+    if filesystem.filesystem_type() != TMPFS_MAGIC {
         return Ok(false);
     }
     let Ok(file) = open_at(CWD, c"/proc/self/exe", OFlag::O_RDONLY, 0, ResolveFlag::empty()) else {

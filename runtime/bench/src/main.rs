@@ -5,6 +5,7 @@
 
 mod bundle;
 mod measure;
+mod order;
 mod payload;
 mod peer;
 mod pod;
@@ -39,6 +40,10 @@ struct Options {
     /// seven for each cgroup v1 hierarchy (make, open, join, show thrice, remove)
     #[arg(long)]
     syscalls_at_most: Option<u64>,
+    /// Measure nothing; write the linker script that puts the functions side by side that commands
+    /// of the first runtime go through: a binary with symbols
+    #[arg(long)]
+    order: Option<PathBuf>,
     /// Directory for results.md, results.json and results.svg; else the table goes to standard
     /// output
     #[arg(long)]
@@ -67,6 +72,12 @@ fn bench(options: &Options) -> io::Result<()> {
         options.runtimes.iter().map(|path| Peer::find(path, &dir)).collect::<io::Result<_>>()?;
     if let (Some(budget), Some(first)) = (options.syscalls_at_most, peers.first()) {
         let outcome = within_budget(budget, first, &dir);
+        std::fs::remove_dir_all(&dir)?;
+        return outcome;
+    }
+    if let (Some(path), Some(first)) = (&options.order, peers.first()) {
+        let outcome = order::script(first, &dir).and_then(|text| std::fs::write(path, text));
+        scenario::clean_up(first);
         std::fs::remove_dir_all(&dir)?;
         return outcome;
     }

@@ -3,11 +3,12 @@
 
 use super::file::read_open;
 use crate::error::{At, Error, Result};
+use crate::sys::dir;
 use crate::sys::fd::open_path;
-use nix::dir::Dir;
 use nix::fcntl::OFlag;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
 use std::ffi::CString;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 /// Where control groups are mounted on every host that follows the file hierarchy of systemd.
@@ -267,11 +268,9 @@ pub fn memberships(pid: i32) -> Result<Vec<(String, String)>> {
 
 /// The names in the directory `path`.
 fn entries(path: &Path) -> Result<Vec<CString>> {
-    let read = || -> nix::Result<Vec<CString>> {
-        let mut dir = Dir::from_fd(open_path(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?)?;
-        dir.iter().map(|entry| Ok(entry?.file_name().to_owned())).collect()
-    };
-    read().at(|| format!("read {path:?}"))
+    open_path(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
+        .and_then(|directory| dir::names(directory.as_fd()))
+        .at(|| format!("read {path:?}"))
 }
 
 /// The type of the filesystem `path` is on; nothing if there is no such path.

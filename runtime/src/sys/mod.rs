@@ -7,6 +7,7 @@ pub mod bpf;
 pub mod cap;
 pub mod child;
 pub mod clone;
+pub mod dir;
 pub mod entry;
 pub mod exec;
 pub mod fd;

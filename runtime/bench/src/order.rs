@@ -1,0 +1,228 @@
+//! The order of hull's functions in its binary: those that commands go through lie side by side.
+//!
+//! The kernel maps a file's pages sixteen at a time, so what counts is in how many such windows the
+//! functions lie that a command needs, not how many functions there are. The commands are followed
+//! instruction by instruction (ptrace(2), `PTRACE_SINGLESTEP`), and what they went through becomes a
+//! linker script. Names lose their hash, so that the script holds for other compilers and later
+//! sources too; a function it doesn't know, or that is gone, costs nothing but its place.
+
+use crate::bundle::{Bundle, Kind};
+use crate::peer::Peer;
+use nix::libc::user_regs_struct;
+use nix::sys::ptrace::{self, Event, Options};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::mem::offset_of;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A function: where it starts, how long it is, its name for the linker.
+type Function = (u64, u64, String);
+
+/// The linker script for `peer`, a binary with symbols.
+///
+/// # Errors
+/// It has none, or its commands can't be followed.
+pub fn script(peer: &Peer, dir: &Path) -> io::Result<String> {
+    let functions = functions(&peer.path)?;
+    let mut used: BTreeMap<usize, u32> = BTreeMap::new();
+    for mut command in commands(peer, dir)? {
+        let mut once = BTreeSet::new();
+        for address in steps(&mut command, &peer.path)? {
+            let after = functions.partition_point(|function| function.0 <= address);
+            let Some((start, length, _)) = functions.get(after.wrapping_sub(1)) else { continue };
+            if address < start + length.max(&1) {
+                once.insert(after - 1);
+            }
+        }
+        for function in once {
+            *used.entry(function).or_default() += 1;
+        }
+    }
+    Ok(written(&functions, &used))
+}
+
+/// What most commands need first; at the end the names that stand for many instances of a generic
+/// function, of which few are used.
+fn written(functions: &[Function], used: &BTreeMap<usize, u32>) -> String {
+    let mut instances: HashMap<&str, u32> = HashMap::new();
+    for (_, _, name) in functions {
+        *instances.entry(name).or_default() += 1;
+    }
+    let mut order: Vec<(u32, u32, usize)> = used
+        .iter()
+        .filter_map(|(function, count)| {
+            let many = instances.get(functions.get(*function)?.2.as_str())?;
+            Some((*many, *count, *function))
+        })
+        .collect();
+    order.sort_by_key(|(many, count, function)| (*many > 1, u32::MAX - count, *function));
+    let mut script = String::from(
+        "/* Written by `make order`: what commands go through, side by side. */\n\
+         SECTIONS\n{\n  .text.order :\n  {\n",
+    );
+    let mut told = BTreeSet::new();
+    for (.., function) in order {
+        if let Some((.., name)) = functions.get(function)
+            && told.insert(name)
+        {
+            let _ = writeln!(script, "    *(.text.{name} .text.unlikely.{name})");
+        }
+    }
+    script.push_str("  }\n}\nINSERT BEFORE .text;\n");
+    script
+}
+
+fn functions(binary: &Path) -> io::Result<Vec<Function>> {
+    let output = Command::new("nm").args(["-nS", "--defined-only"]).arg(binary).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let functions: Vec<Function> = text.lines().filter_map(function).collect();
+    if functions.is_empty() {
+        return Err(io::Error::other(format!("{}: no symbols", binary.display())));
+    }
+    Ok(functions)
+}
+
+/// A line of nm(1): address, size, kind, name.
+fn function(line: &str) -> Option<Function> {
+    let mut words = line.split_whitespace();
+    let (start, length) = (words.next()?, words.next()?);
+    if !matches!(words.next()?, "t" | "T" | "w" | "W") {
+        return None;
+    }
+    let hex = |word| u64::from_str_radix(word, 16).ok();
+    Some((hex(start)?, hex(length)?, without_hash(words.next()?)))
+}
+
+/// `_ZN…17h<16 digits>E` with any hash.
+fn without_hash(name: &str) -> String {
+    const HASH: usize = 16;
+    let hash = name.rfind("17h").filter(|at| {
+        name.get(at + 3..at + 3 + HASH).is_some_and(|h| h.bytes().all(|b| b.is_ascii_hexdigit()))
+    });
+    match hash {
+        Some(at) if name.starts_with("_ZN") => format!("{}17h*", &name[..at]),
+        _ => name.to_owned(),
+    }
+}
+
+/// The commands that matter, in an order in which each finds what it needs.
+fn commands(peer: &Peer, dir: &Path) -> io::Result<Vec<Command>> {
+    let bundle = |name: &str, kind, program| {
+        let dir = dir.join(name);
+        fs::create_dir_all(&dir)?;
+        Bundle::make(&dir, kind, program, &[])
+    };
+    let lives = bundle("order-lives", Kind::Default, "/wait")?;
+    let pid_file = dir.join("order.pid");
+    Ok(vec![
+        peer.run(&bundle("order-default", Kind::Default, "/exit")?, "order-1"),
+        peer.run(&bundle("order-docker", Kind::Docker, "/exit")?, "order-2"),
+        peer.create(&lives, &pid_file, "order-3"),
+        peer.command(&["start", "order-3"]),
+        peer.command(&["state", "order-3"]),
+        peer.command(&["exec", "order-3", "/exit"]),
+        peer.command(&["kill", "order-3", "KILL"]),
+        peer.command(&["delete", "--force", "order-3"]),
+    ])
+}
+
+/// Every address that `command` and its descendants execute, as long as they run `binary`.
+fn steps(command: &mut Command, binary: &Path) -> io::Result<BTreeSet<u64>> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // SAFETY: ptrace(2) alone, which is async-signal-safe.
+    #[allow(unsafe_code, reason = "the child asks to be traced")]
+    unsafe {
+        command.pre_exec(|| ptrace::traceme().map_err(Into::into));
+    }
+    let child = command.spawn()?;
+    let first = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+    waitpid(first, None)?;
+    ptrace::setoptions(
+        first,
+        Options::PTRACE_O_TRACEFORK
+            | Options::PTRACE_O_TRACEVFORK
+            | Options::PTRACE_O_TRACECLONE
+            | Options::PTRACE_O_TRACEEXEC
+            | Options::PTRACE_O_EXITKILL,
+    )?;
+    ptrace::step(first, None)?;
+    let ours = identity(binary)?;
+    let mut seen = BTreeSet::new();
+    loop {
+        let (pid, signal) = match waitpid(None, Some(WaitPidFlag::__WALL)) {
+            Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) if pid == first => {
+                return Ok(seen);
+            }
+            Ok(WaitStatus::PtraceEvent(pid, _, event)) => {
+                let exe = format!("/proc/{pid}/exe");
+                if event == Event::PTRACE_EVENT_EXEC as i32
+                    && identity(Path::new(&exe)).ok() != Some(ours)
+                {
+                    let _ = ptrace::detach(pid, None);
+                    continue;
+                }
+                (pid, None)
+            }
+            Ok(WaitStatus::Stopped(pid, Signal::SIGTRAP | Signal::SIGSTOP)) => {
+                let at = offset_of!(user_regs_struct, rip);
+                if let Ok(address) = ptrace::read_user(pid, at as ptrace::AddressType) {
+                    seen.insert(address.cast_unsigned());
+                }
+                (pid, None)
+            }
+            Ok(WaitStatus::Stopped(pid, signal)) => (pid, Some(signal)),
+            Err(nix::errno::Errno::ECHILD) => return Ok(seen),
+            Ok(_) | Err(nix::errno::Errno::EINTR) => continue,
+            Err(errno) => return Err(errno.into()),
+        };
+        // It may have been killed meanwhile; then its end is the next thing heard of it.
+        let _ = ptrace::step(pid, signal);
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_left_out() {
+        assert_eq!(without_hash("_ZN4hull4main17h0123456789abcdefE"), "_ZN4hull4main17h*");
+        assert_eq!(without_hash("memcpy"), "memcpy");
+        assert_eq!(without_hash("_ZN1a17hnothex0123456789E"), "_ZN1a17hnothex0123456789E");
+    }
+
+    #[test]
+    fn generic_names_come_last_and_common_functions_first() {
+        let functions: Vec<Function> =
+            [(0, "a"), (1, "many"), (2, "many"), (3, "b"), (4, "unused")]
+                .map(|(start, name)| (start, 1, name.to_owned()))
+                .into();
+        let used = BTreeMap::from([(0, 1), (1, 5), (2, 5), (3, 2)]);
+        let script = written(&functions, &used);
+        let order: Vec<&str> =
+            script.lines().filter_map(|line| line.trim().strip_prefix("*(.text.")).collect();
+        let names: Vec<&str> =
+            order.iter().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names, ["b", "a", "many"]);
+    }
+
+    #[test]
+    fn lines_of_nm() {
+        let line = "0000000000401010 0000000000000020 T main";
+        assert_eq!(function(line), Some((0x40_1010, 0x20, "main".to_owned())));
+        assert_eq!(function("0000000000401010 0000000000000020 b ARENA"), None);
+        assert_eq!(function("0000000000401010 T main"), None);
+    }
+}
