@@ -23,3 +23,24 @@ shim-e2e: deps build shim-build ## The shim under containerd, with hull and with
 		echo "== containerd with the shim and $$runtime"; \
 		shim/tests/e2e/shim.sh $(CURDIR)/$(SHIM) $$runtime || exit 1; \
 	done
+
+# Of 2.x: build it beside this, and name the directory of containerd and ctr.
+.PHONY: shim-e2e-2
+shim-e2e-2: deps build shim-build ## The same under another containerd: CONTAINERD=directory
+	@test -x "$(CONTAINERD)/containerd" || { echo "CONTAINERD=directory of containerd and ctr"; exit 1; }
+	@for runtime in $(CURDIR)/$(HULL) /usr/sbin/runc; do \
+		echo "== $$($(CONTAINERD)/containerd --version) with the shim and $$runtime"; \
+		PATH=$(CONTAINERD):$$PATH shim/tests/e2e/shim.sh $(CURDIR)/$(SHIM) $$runtime || exit 1; \
+	done
+
+.PHONY: shim-soak
+shim-soak: deps build shim-build ## 10,000 containers through one containerd; nothing may be left
+	shim/tests/e2e/soak.sh $(CURDIR)/$(SHIM) $(CURDIR)/$(HULL)
+
+.PHONY: shim-vm
+shim-vm: ## The shim without containerd in a virtual machine: systemd, cgroup v2 (root)
+	.ci/packages build test vm
+	$(CARGO) build --locked -p hull
+	@binary=$$($(CARGO) test --locked -p hull-shim --test direct --no-run 2>&1 \
+		| sed -n 's/.*Executable.*(\(.*\))/\1/p'); \
+	shim/tests/vm/test.sh $(VM_CACHE) $$binary target/debug/containerd-shim-hull-v2 target/debug/hull

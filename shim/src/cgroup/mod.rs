@@ -16,6 +16,18 @@ use std::path::{Path, PathBuf};
 /// How deep below a container's control group processes are looked for.
 const DEPTH: usize = 16;
 
+/// Counts of events of memory on v2.
+const EVENTS: &str = "memory.events";
+
+/// What is known of a container's memory while its control group is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pressure {
+    /// It has met its limit.
+    pub limit_met: bool,
+    /// OOM kills in the group above and below it.
+    pub kills_around: u64,
+}
+
 /// The control groups of one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cgroup {
@@ -67,10 +79,36 @@ impl Cgroup {
     pub fn oom_kills(&self) -> Option<u64> {
         let file = match self {
             Self::V1(_) => "memory.oom_control",
-            Self::V2(_) => "memory.events",
+            Self::V2(_) => EVENTS,
         };
         let text = fs::read_to_string(self.memory()?.join(file)).ok()?;
         parse::keyed(&text, "oom_kill")
+    }
+
+    /// What the groups of v2 say of memory, `None` on v1 or when they are gone.
+    pub fn pressure(&self) -> Option<Pressure> {
+        let Self::V2(dir) = self else { return None };
+        let text = fs::read_to_string(dir.join(EVENTS)).ok()?;
+        Some(Pressure {
+            limit_met: parse::keyed(&text, "max")? > 0,
+            kills_around: self.kills_around()?,
+        })
+    }
+
+    /// OOM kills in the group above and all below it, `None` on v1. They stay counted there when
+    /// a group below is removed (cgroup-v2.rst, memory.events).
+    pub fn kills_around(&self) -> Option<u64> {
+        let Self::V2(dir) = self else { return None };
+        let text = fs::read_to_string(dir.parent()?.join(EVENTS)).ok()?;
+        parse::keyed(&text, "oom_kill")
+    }
+
+    /// The group above, if it is a pod's or the like. A group at the top of the hierarchy has
+    /// nothing but the root above it, which counts no events; it holds others' containers, too.
+    pub fn pod(&self) -> Option<&Path> {
+        let Self::V2(dir) = self else { return None };
+        let above = dir.parent()?;
+        above.parent()?.join(EVENTS).exists().then_some(above)
     }
 
     /// The figures, as the message containerd has for this version of control groups.

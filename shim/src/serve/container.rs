@@ -1,7 +1,7 @@
 //! What is known of containers and their processes.
 
 use super::Reply;
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, Pressure};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::io::open::Owner;
@@ -103,6 +103,8 @@ pub struct Container {
     pub cgroup: Option<Cgroup>,
     /// How many OOM kills have been told.
     pub oom_kills: u64,
+    /// What was last seen of its memory, on cgroup v2.
+    pub pressure: Option<Pressure>,
     /// Its init.
     pub init: Process,
     /// Its execs.

@@ -114,6 +114,7 @@ impl Server {
             options,
             cgroup: None,
             oom_kills: 0,
+            pressure: None,
             init: Process::new(names),
             execs: BTreeMap::new(),
             frozen: None,
@@ -229,6 +230,7 @@ impl Server {
         container.cgroup = Cgroup::of(pid, &self.layout);
         if let Some(cgroup) = &container.cgroup {
             container.oom_kills = cgroup.oom_kills().unwrap_or(0);
+            container.pressure = cgroup.pressure();
             self.oom.watch(cgroup, &mut self.poller, &self.log);
         }
         if let Some(io) = container.init.io.and_then(|io| self.ios.get_mut(&io)) {

@@ -3,8 +3,12 @@
 //! What is told is a grown count of kills; the kernel's notices only say when to look. One
 //! eventfd serves all containers on cgroup v1, one inotify instance on v2. The v1 notice comes
 //! before the kill, so the counts are looked at again a little later.
+//!
+//! systemd removes a scope once it is empty, which may be before its count was looked at. What
+//! the group above counts is taken for evidence then ([`vanished`]).
 
 use super::Server;
+use super::container::Container;
 use super::log::Log;
 use super::timers::Timer;
 use crate::cgroup::Cgroup;
@@ -13,6 +17,7 @@ use crate::proto::events::TaskOom;
 use nix::sys::epoll::EpollFlags;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use nix::sys::signal::SIGKILL;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -37,7 +42,7 @@ impl Oom {
         let Some(dir) = cgroup.memory() else { return };
         let watched = match cgroup {
             Cgroup::V1(_) => self.watch_v1(dir, poller),
-            Cgroup::V2(_) => self.watch_v2(dir, poller),
+            Cgroup::V2(_) => self.watch_v2(dir, cgroup.pod(), poller),
         };
         if let Err(error) = watched {
             // An exit after an OOM kill is looked at anyway.
@@ -63,7 +68,12 @@ impl Oom {
         fs::write(dir.join("cgroup.event_control"), line).map_err(|error| error.to_string())
     }
 
-    fn watch_v2(&mut self, dir: &std::path::Path, poller: &mut Poller) -> Result<(), String> {
+    fn watch_v2(
+        &mut self,
+        dir: &std::path::Path,
+        pod: Option<&std::path::Path>,
+        poller: &mut Poller,
+    ) -> Result<(), String> {
         if self.files.is_none() {
             let files = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
                 .map_err(|error| error.to_string())?;
@@ -77,6 +87,12 @@ impl Oom {
             .add_watch(&dir.join("memory.events"), AddWatchFlags::IN_MODIFY)
             .map_err(|error| error.to_string())?;
         self.watches.insert(dir.to_owned(), watch);
+        if let Some(pod) = pod {
+            // The same for all of a pod; it goes with the pod.
+            files
+                .add_watch(&pod.join("memory.events"), AddWatchFlags::IN_MODIFY)
+                .map_err(|error| error.to_string())?;
+        }
         Ok(())
     }
 
@@ -118,10 +134,28 @@ impl Server {
     /// Tells of kills that have not been told of.
     pub(super) fn check_oom_of(&mut self, id: &str) {
         let Some(container) = self.containers.get_mut(id) else { return };
-        let Some(kills) = container.cgroup.as_ref().and_then(Cgroup::oom_kills) else { return };
-        if kills > container.oom_kills {
-            container.oom_kills = kills;
+        let Some(cgroup) = &container.cgroup else { return };
+        let told = match cgroup.oom_kills() {
+            Some(kills) => {
+                container.pressure = cgroup.pressure();
+                kills > std::mem::replace(&mut container.oom_kills, kills)
+            }
+            None => vanished(container),
+        };
+        if told {
             self.publish(&TaskOom { container_id: id.to_owned() });
         }
     }
+}
+
+/// Whether an OOM kill ended a container whose control group is gone: it was killed, the group
+/// above counts more kills than when it was last looked at, and either that is looked at whenever
+/// it changes, as with a pod's, or the container had met its limit, which has it looked at.
+fn vanished(container: &mut Container) -> bool {
+    let killed = container.init.reaped.is_some_and(|exit| exit.status == 128 + SIGKILL as u32);
+    let Some(cgroup) = container.cgroup.as_ref().filter(|_| killed) else { return false };
+    // Once is enough.
+    let Some(seen) = container.pressure.take() else { return false };
+    let grown = cgroup.kills_around().is_some_and(|kills| kills > seen.kills_around);
+    grown && (seen.limit_met || cgroup.pod().is_some())
 }

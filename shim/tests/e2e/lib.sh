@@ -14,6 +14,16 @@ ctr() {
     timeout -s KILL 60 ctr --address "$socket" --namespace "$namespace" "$@"
 }
 
+# Waits until a command succeeds; a busy machine may take its time.
+eventually() {
+    local what=$1 until=$((SECONDS + 60))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$until" ] || fail "not within a minute: $what"
+        sleep 0.05
+    done
+}
+
 # The shims that serve for this daemon.
 shims() {
     pgrep -f "^$work/bin/containerd-shim[a-z0-9-]* -namespace $namespace " || true
@@ -113,12 +123,10 @@ watch_events() {
     ctr events >"$1" 2>/dev/null &
     started+=($!)
     # The subscription is there when a first event has come through.
-    for _ in $(seq 100); do
-        ctr namespaces label "$namespace" seen=$RANDOM >/dev/null
-        [ -s "$1" ] && return
-        sleep 0.05
-    done
-    fail "no events come"
+    subscribed() {
+        ctr namespaces label "$namespace" seen=$RANDOM && [ -s "$1" ]
+    }
+    eventually "events come" subscribed "$1"
 }
 
 setup() {

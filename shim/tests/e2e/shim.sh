@@ -92,11 +92,21 @@ tasks() {
 }
 
 attach() {
+    local client
     # The first client leaves; another one attaches to the same streams.
-    ctr run --detach "${run[@]}" busy:test six sh -c 'sleep 2; echo late'
-    expect "attach" "late" "$(ctr tasks attach six)"
+    ctr run --detach "${run[@]}" busy:test six \
+        sh -c 'while [ ! -e /go ]; do sleep 0.1; done; echo late'
+    timeout -s KILL 60 ctr --address "$socket" --namespace "$namespace" tasks attach six \
+        >"$work/attached" </dev/null &
+    client=$!
+    follows() { find "/proc/$(pgrep -P "$client")/fd" -lname '*six-stdout' | grep -q .; }
+    eventually "the second client has the stream open" follows
+    ctr tasks exec --exec-id go six touch /go
+    wait "$client"
+    expect "attach" "late" "$(cat "$work/attached")"
     ctr tasks delete six >/dev/null 2>&1 || true
     ctr containers delete six >/dev/null 2>&1 || true
+    eventually "nothing left after attaching" nothing_left
 }
 
 out_of_memory() {
