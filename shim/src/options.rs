@@ -64,6 +64,14 @@ fn is_zero(value: &u32) -> bool {
 }
 
 impl EngineOptions {
+    /// Whether containers are to be checkpointed: any option for criu says so. It can't dump a
+    /// process that has files of the host's open, such as fifos.
+    pub fn checkpoints(&self) -> bool {
+        [&self.criu_path, &self.criu_image_path, &self.criu_work_path]
+            .iter()
+            .any(|path| !path.is_empty())
+    }
+
     /// Reads what containerd sent: nothing, runc's options, or a table of TOML.
     ///
     /// # Errors

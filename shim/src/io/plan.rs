@@ -41,7 +41,7 @@ pub struct Streams<'a> {
     pub names: &'a Names,
     /// Who the container's ends are given to.
     pub owner: Owner,
-    /// The container may not use files of the host's: relay everything.
+    /// The container may not have files of the host's: relay everything.
     pub confined: bool,
     /// The container.
     pub id: &'a str,

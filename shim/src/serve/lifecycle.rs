@@ -149,7 +149,7 @@ impl Server {
         let streams = Streams {
             names: &process.names,
             owner: container.owner(),
-            confined: confined.unwrap_or(container.confined),
+            confined: confined.unwrap_or(container.confined) || container.options.checkpoints(),
             id,
             namespace: &self.namespace,
             bundle: &container.bundle,

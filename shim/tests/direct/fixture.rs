@@ -26,6 +26,8 @@ pub struct Fixture {
     pub id: String,
     client: Client,
     pub engine: PathBuf,
+    /// The option of that name.
+    pub criu_work: String,
     /// The shim, until it is told to end.
     shim: Option<u32>,
 }
@@ -101,7 +103,7 @@ impl Fixture {
         );
         let mut client = start(dir.path(), &id, &publish);
         let shim = Some(pid_of_shim(&mut client, &id));
-        Self { dir, id, client, engine: engine(), shim }
+        Self { dir, id, client, engine: engine(), criu_work: String::new(), shim }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -119,6 +121,7 @@ impl Fixture {
             binary_name: self.engine.to_string_lossy().into_owned(),
             root: self.path("engine").to_string_lossy().into_owned(),
             systemd_cgroup: systemd(),
+            criu_work_path: self.criu_work.clone(),
             ..Options::default()
         };
         let request = CreateTaskRequest {

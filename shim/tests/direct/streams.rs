@@ -206,3 +206,29 @@ fn execs_and_terminals_are_attached_to_as_well() {
     let events = shim.finish();
     assert_eq!(events.iter().filter(|topic| *topic == topic::EXIT).count(), 3);
 }
+
+#[test]
+fn a_container_that_may_be_checkpointed_has_pipes_for_fifos() {
+    if !may_run() {
+        return;
+    }
+    for (checkpoints, kind) in [(false, "/fifo"), (true, "pipe:[")] {
+        let mut shim = Fixture::new(&format!("criu{checkpoints}"), &["sh", "-c", "echo out; cat"]);
+        let fifo = shim.path("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        if checkpoints {
+            shim.criu_work = shim.path("criu").to_string_lossy().into_owned();
+        }
+        // Both its ends: the test never waits for the shim.
+        let mut client = fs::File::options().read(true).write(true).open(&fifo).unwrap();
+        let pid = shim.create(false, &fifo.to_string_lossy(), false);
+        let end = fs::read_link(format!("/proc/{pid}/fd/1")).unwrap();
+        assert!(end.to_string_lossy().contains(kind), "{}", end.display());
+        shim.start("");
+        let mut line = [0; 4];
+        client.read_exact(&mut line).unwrap();
+        assert_eq!(&line, b"out\n");
+        assert_eq!(shim.wait(""), 0);
+        shim.finish();
+    }
+}

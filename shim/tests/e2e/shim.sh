@@ -73,7 +73,7 @@ tasks() {
     ctr tasks exec --exec-id e4 four /no/such/program >/dev/null 2>&1 || status=$?
     [ "$status" -ne 0 ] || fail "a missing program runs in exec"
     expect "processes" 1 "$(ctr tasks ps four | grep -c '^[0-9]')"
-    ctr tasks metrics four | grep -q '^memory.usage_in_bytes\|^memory.usage ' || fail "no metrics"
+    ctr tasks metrics four | grep '^memory.usage_in_bytes\|^memory.usage ' >/dev/null || fail "no metrics"
     echo "ok $engine: metrics"
     if offers pause; then
         ctr tasks pause four
@@ -99,7 +99,7 @@ attach() {
     timeout -s KILL 60 ctr --address "$socket" --namespace "$namespace" tasks attach six \
         >"$work/attached" </dev/null &
     client=$!
-    follows() { find "/proc/$(pgrep -P "$client")/fd" -lname '*six-stdout' | grep -q .; }
+    follows() { find "/proc/$(pgrep -P "$client")/fd" -lname '*six-stdout' | grep . >/dev/null; }
     eventually "the second client has the stream open" follows
     ctr tasks exec --exec-id go six touch /go
     wait "$client"
@@ -126,7 +126,7 @@ many() {
     expect "a hundred at once" 100 "$(ctr tasks list | grep -c RUNNING)"
     ctr tasks list --quiet | xargs -P 8 -I {} timeout 60 ctr --address "$socket" \
         --namespace "$namespace" tasks kill --signal KILL {}
-    none_run() { ! ctr tasks list | grep -q RUNNING; }
+    none_run() { ! ctr tasks list | grep RUNNING >/dev/null; }
     eventually "all stopped" none_run
     ctr tasks list --quiet | xargs -P 8 -I {} sh -c "
         ctr -a $socket -n $namespace tasks delete {} >/dev/null 2>&1
@@ -176,7 +176,7 @@ daemon_dies() {
     for number in $(ctr tasks list --quiet); do
         ctr tasks kill --signal KILL "$number" >/dev/null 2>&1 || true
     done
-    none_run() { ! ctr tasks list | grep -q 'RUNNING\|CREATED'; }
+    none_run() { ! ctr tasks list | grep 'RUNNING\|CREATED' >/dev/null; }
     eventually "all stopped" none_run
     for number in $(ctr tasks list --quiet); do
         ctr tasks delete --force "$number" >/dev/null 2>&1 || true
