@@ -9,3 +9,12 @@ vm-test: ## Integration tests in a virtual machine: systemd, cgroup v2 (needs ro
 	@binary=$$($(CARGO) test --locked -p hull --test integration --no-run 2>&1 \
 		| sed -n 's/.*Executable.*(\(.*\))/\1/p'); \
 	runtime/tests/vm/test.sh $(VM_CACHE) $$binary target/debug/hull
+
+.PHONY: man
+man: ## Manual pages in target/man, shell completions in target/completions
+	$(CARGO) run --quiet --locked -p hull --example manual -- target
+	@ls target/man target/completions
+
+.PHONY: man-test
+man-test: ## Every command and flag is on its page and completed
+	$(CARGO) test --locked -p hull --example manual
