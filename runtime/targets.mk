@@ -18,3 +18,7 @@ man: ## Manual pages in target/man, shell completions in target/completions
 .PHONY: man-test
 man-test: ## Every command and flag is on its page and completed
 	$(CARGO) test --locked -p hull --example manual
+
+.PHONY: coverage-test
+coverage-test: ## docs/spec-coverage.md is complete, and every test it names exists
+	$(CARGO) test --locked -p hull --test coverage

@@ -12,6 +12,7 @@ mod needs;
 mod capabilities;
 mod cgroups;
 mod checkpoint;
+mod corners;
 mod criu;
 mod devices;
 mod errors;

@@ -1,7 +1,8 @@
-//! Containers of an ordinary user, who has no entry in any database: one id of his own is all he
-//! can map, and no cgroup is his.
+//! Containers of an ordinary user: of one who has no entry in any database, so that one id of his
+//! own is all he can map, and no cgroup is his; and of one with ranges of ids and a manager of his
+//! own, where the machine has such an account (`HULL_TEST_USER` is its id).
 
-use crate::harness::runtime;
+use crate::harness::{runtime, skip};
 use crate::needs::{Kind, lacks};
 use serde_json::{Value, json};
 use std::fs;
@@ -17,10 +18,29 @@ struct Rootless {
     dir: tempfile::TempDir,
     /// Where the user can execute the runtime.
     runtime: PathBuf,
+    /// The user.
+    id: u32,
+    /// The directory of the user's manager; none: one without any.
+    session: Option<PathBuf>,
 }
 
 impl Rootless {
     fn new(change: impl FnOnce(&mut Value)) -> Self {
+        Self::of(USER, None, change)
+    }
+
+    /// Of the account of the machine, if it has one.
+    fn of_account(change: impl FnOnce(&mut Value)) -> Option<Self> {
+        let id = std::env::var("HULL_TEST_USER").ok().and_then(|id| id.parse::<u32>().ok());
+        let Some(id) = id else {
+            skip("HULL_TEST_USER names no account with ranges of ids");
+            return None;
+        };
+        let session = PathBuf::from(format!("/run/user/{id}"));
+        Some(Self::of(id, Some(session), change))
+    }
+
+    fn of(id: u32, session: Option<PathBuf>, change: impl FnOnce(&mut Value)) -> Self {
         let dir = tempfile::Builder::new().prefix("hull-rl-").tempdir().unwrap();
         let copy = dir.path().join("runtime");
         fs::copy(runtime(), &copy).unwrap();
@@ -33,8 +53,8 @@ impl Rootless {
         for applet in ["sh", "id", "cat", "sleep", "true", "mount", "touch", "stat"] {
             std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
         }
-        chown(dir.path());
-        let own = Self { dir, runtime: copy };
+        chown(dir.path(), id);
+        let own = Self { dir, runtime: copy, id, session };
         own.call(&["spec", "--rootless"]).ok();
         let config = own.dir.path().join("config.json");
         let mut spec: Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
@@ -47,11 +67,19 @@ impl Rootless {
 
     /// Calls the runtime as the user.
     fn call(&self, args: &[&str]) -> Outcome {
-        let id = USER.to_string();
+        let runtime = self.runtime.to_str().unwrap();
+        let state = self.dir.path().join("state");
+        self.command(&[&[runtime, "--root", state.to_str().unwrap()], args].concat())
+    }
+
+    /// Runs a command as the user.
+    fn command(&self, args: &[&str]) -> Outcome {
+        let id = self.id.to_string();
         let mut command = Command::new("setpriv");
-        command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).arg(&self.runtime);
-        command.arg("--root").arg(self.dir.path().join("state")).args(args);
-        command.current_dir(self.dir.path()).env("XDG_RUNTIME_DIR", self.dir.path());
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).args(args);
+        let session = self.session.as_deref().unwrap_or(self.dir.path());
+        command.current_dir(self.dir.path()).env("XDG_RUNTIME_DIR", session);
+        command.env_remove("DBUS_SESSION_BUS_ADDRESS");
         // A file, not a pipe: a container in the background keeps it open.
         let file = |name| fs::File::create(self.dir.path().join(name)).unwrap();
         let status = command.stdout(file("out")).stderr(file("err")).status().unwrap();
@@ -67,8 +95,8 @@ impl Drop for Rootless {
 }
 
 /// Gives everything below `path` to the user.
-fn chown(path: &Path) {
-    let own = format!("{USER}:{USER}");
+fn chown(path: &Path, id: u32) {
+    let own = format!("{id}:{id}");
     assert!(Command::new("chown").arg("-Rh").arg(own).arg(path).status().unwrap().success());
 }
 
@@ -150,4 +178,93 @@ fn a_container_needs_a_user_namespace() {
     });
     c.call(&["run", "rl"]).fails();
     assert!(!c.dir.path().join("state/rl").exists());
+}
+
+/// The ranges of the account, behind its own id.
+fn ranges(spec: &mut Value) {
+    let file = |path| fs::read_to_string(path).unwrap();
+    let first = |text: String| -> u32 {
+        let line = text.lines().next().unwrap().to_owned();
+        line.split(':').nth(1).unwrap().parse().unwrap()
+    };
+    let own = spec["linux"]["uidMappings"][0]["hostID"].clone();
+    for (key, path) in [("uidMappings", "/etc/subuid"), ("gidMappings", "/etc/subgid")] {
+        spec["linux"][key] = json!([
+            {"containerID": 0, "hostID": own, "size": 1},
+            {"containerID": 1, "hostID": first(file(path)), "size": 65535},
+        ]);
+    }
+}
+
+#[test]
+fn ranges_of_ids_are_mapped_by_the_helpers() {
+    let c = Rootless::of_account(|spec| {
+        ranges(spec);
+        sh("touch /tmp/a; busybox chown 5:6 /tmp/a && stat -c %u:%g /tmp/a; sleep 100")(spec);
+        let caps = json!(["CAP_CHOWN", "CAP_SETUID", "CAP_SETGID"]);
+        for set in ["bounding", "effective", "permitted"] {
+            spec["process"]["capabilities"][set] = caps.clone();
+        }
+    });
+    let Some(c) = c else { return };
+    c.call(&["run", "--detach", "rl"]).ok();
+    crate::harness::eventually("the file is another user's", || {
+        fs::metadata(c.dir.path().join("rootfs/tmp/a")).is_ok_and(|file| file.uid() > 65_536)
+    });
+    assert_eq!(c.call(&["exec", "--user", "5:6", "rl", "id", "-u"]).ok(), "5\n");
+    c.call(&["delete", "--force", "rl"]).ok();
+}
+
+#[test]
+fn the_users_manager_makes_the_cgroup() {
+    let c = Rootless::of_account(|spec| {
+        spec["linux"]["cgroupsPath"] = json!("user.slice:hull-rl:one");
+        spec["linux"]["resources"] = json!({"memory": {"limit": 67_108_864}});
+        spec["process"]["args"] = json!(["sleep", "100"]);
+        namespace(spec, "cgroup");
+    });
+    let Some(c) = c else { return };
+    c.call(&["--systemd-cgroup", "run", "--detach", "rl"]).ok();
+    let state: Value = serde_json::from_str(&c.call(&["state", "rl"]).ok()).unwrap();
+    let of = |pid: &Value| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let cgroup = of(&state["pid"]).trim().trim_start_matches("0::").to_owned();
+    assert!(cgroup.ends_with("/user.slice/hull-rl-one.scope"), "{cgroup}");
+    let directory = format!("/sys/fs/cgroup{cgroup}");
+    let limit = fs::read_to_string(format!("{directory}/memory.max")).unwrap();
+    assert_eq!(limit.trim(), "67108864");
+    assert_eq!(c.call(&["exec", "rl", "cat", "/proc/self/cgroup"]).ok(), "0::/\n");
+    let update = ["--systemd-cgroup", "update", "--memory", "48m", "rl"];
+    c.call(&update).ok();
+    let limit = fs::read_to_string(format!("{directory}/memory.max")).unwrap();
+    assert_eq!(limit.trim(), "50331648");
+    c.call(&["pause", "rl"]).ok();
+    c.call(&["resume", "rl"]).ok();
+    c.call(&["--systemd-cgroup", "delete", "--force", "rl"]).ok();
+    assert!(!Path::new(&directory).exists());
+}
+
+#[test]
+fn a_delegated_cgroup_is_used_without_a_manager() {
+    let c = Rootless::of_account(|spec| {
+        spec["linux"]["cgroupsPath"] = json!("hull-rl-delegated");
+        spec["linux"]["resources"] = json!({"pids": {"limit": 17}});
+        sh("cat /sys/fs/cgroup/pids.max")(spec);
+        namespace(spec, "cgroup");
+        let mounts = spec["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| mount["type"] != "cgroup" && mount["destination"] != "/sys");
+        mounts.push(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}));
+    });
+    let Some(c) = c else { return };
+    let runtime = c.runtime.to_str().unwrap().to_owned();
+    let delegated = ["systemd-run", "--user", "--scope", "--quiet", "-p", "Delegate=yes"];
+    let run = [&*runtime, "--root", "state", "run", "rl"];
+    assert_eq!(c.command(&[&delegated[..], &run].concat()).ok().trim(), "17");
+}
+
+/// Adds a namespace to those of the configuration.
+fn namespace(spec: &mut Value, kind: &str) {
+    let namespaces = spec["linux"]["namespaces"].as_array_mut().unwrap();
+    if !namespaces.iter().any(|namespace| namespace["type"] == kind) {
+        namespaces.push(json!({"type": kind}));
+    }
 }
