@@ -8,6 +8,7 @@ use crate::case::{Case, Verdict, case, ensure, equal, fail};
 use crate::container::worked;
 use crate::context::Context;
 use crate::mutant::{Break, drops, pretends, sets, skips};
+use crate::needs::Need;
 use crate::process::Exit;
 
 /// The chapter.
@@ -70,6 +71,8 @@ fn create() -> Vec<Case> {
             .cites(
                 "runtime.md:60 While the resources requested in the `config.json` MUST be created",
             )
+            // The waiting process need not be open to its own user.
+            .needs(Need::Root)
             .breaks(drops("/linux/namespaces/3"))
             .runs(|c| {
                 let container = c.create()?;

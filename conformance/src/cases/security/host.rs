@@ -133,6 +133,7 @@ fn planted() -> Vec<Case> {
             },
         ),
         attack("no-library-of-the-image", "CVE-2019-14271")
+            .needs(Need::Root)
             .breaks(Break::Refuse("create".into()))
             .runs(|c| {
                 let container = c.create()?;
