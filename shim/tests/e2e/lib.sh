@@ -32,7 +32,9 @@ shims() {
 # What containers leave behind when something leaks.
 leftovers() {
     shims | sed 's/^/shim /'
-    find /sys/fs/cgroup -maxdepth 3 -type d -path "*/$namespace/*" | sed 's/^/cgroup /'
+    # Groups of others may go while it looks.
+    find /sys/fs/cgroup -maxdepth 3 -type d -path "*/$namespace/*" 2>/dev/null |
+        sed 's/^/cgroup /'
     find "$engine_root" -mindepth 1 -maxdepth 1 2>/dev/null | sed 's/^/state /'
     find "$work"/state/io.containerd.runtime.v2.task/"$namespace" -mindepth 1 -maxdepth 1 \
         2>/dev/null | sed 's/^/bundle /'
@@ -120,7 +122,8 @@ stop_daemon() {
 
 # Events from now on, one a line, into a file.
 watch_events() {
-    ctr events >"$1" 2>/dev/null &
+    # Not by the function, which would end it after a minute.
+    env ctr --address "$socket" --namespace "$namespace" events >"$1" 2>/dev/null &
     started+=($!)
     # The subscription is there when a first event has come through.
     subscribed() {
