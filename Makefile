@@ -122,9 +122,10 @@ deny: ## Check licences and advisories, when cargo-deny is installed
 	else echo "cargo-deny is not installed: skipped"; fi
 
 .PHONY: install
-install: build shim-build ## Install hull and the shim to $(DESTDIR)$(PREFIX)/bin
+install: build shim-build man ## Install hull, the shim, manual pages, completions to $(DESTDIR)$(PREFIX)
 	install -D -m 0755 $(HULL) $(DESTDIR)$(PREFIX)/bin/hull
 	install -D -m 0755 $(SHIM) $(DESTDIR)$(PREFIX)/bin/containerd-shim-hull-v2
+	packaging/generate.sh hull $(DESTDIR)$(PREFIX)/share
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -24,12 +24,12 @@ book: ## The documentation as a book, in target/book (installs mdbook)
 	docs/book.sh target/book
 
 .PHONY: deb
-deb: build shim-build deck-static ## The Debian packages, in target/deb
+deb: build shim-build deck-static man ## The Debian packages, in target/deb
 	packaging/deb.sh target/deck-static target/deb
 
 # With the quick build of deck, and compressed quickly: it is the packages that are tested.
 .PHONY: deb-test
-deb-test: build shim-build deck-build ## Install the packages in a container of hull's own, remove them (root)
+deb-test: build shim-build deck-build man ## Install the packages in a container of hull's own, remove them (root)
 	.ci/packages demo
 	DPKG_DEB_COMPRESSOR_TYPE=gzip DPKG_DEB_COMPRESSOR_LEVEL=1 \
 		packaging/deb.sh $(DECK) target/deb-test
@@ -42,7 +42,7 @@ deck-static: ## deck as one static binary, in target/deck-static
 	install -m 0755 target/$(MUSL)/release/deck target/deck-static
 
 .PHONY: dist
-dist: packaging-tools ## Release archives with checksums and lists of parts, in target/dist
+dist: packaging-tools man ## Release archives with checksums and lists of parts, in target/dist
 	.ci/packages build release
 	packaging/dist.sh $(DIST)
 

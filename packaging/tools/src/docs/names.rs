@@ -70,15 +70,28 @@ impl Names {
         if !span.chars().all(plain) {
             return None;
         }
-        if let Some((module, name)) = span.split_once("::") {
-            let file = self.root.join(TESTS).join(format!("{module}.rs"));
-            let text = file.exists().then(|| crate::read(&file).unwrap_or_default())?;
+        if let Some((module, name)) = span.split_once("::").filter(|(_, name)| !name.contains(':'))
+        {
+            let text = self.module(module)?;
             return (!text.contains(&format!("fn {name}("))).then(|| "no such test".to_owned());
         }
         if FILES.iter().any(|extension| span.ends_with(extension)) {
             return self.no_file(page, span).then(|| "no such file".to_owned());
         }
         self.no_case(span).then(|| "no such case".to_owned())
+    }
+
+    /// The text of the tests called `module`, and of the module of that name.
+    fn module(&self, module: &str) -> Option<String> {
+        let file = format!("{module}.rs");
+        let source = self.root.join("runtime/src");
+        let mut text = String::new();
+        let beside = source.join(format!("{module}_tests.rs"));
+        for path in [self.root.join(TESTS).join(&file), source.join(&file), beside] {
+            text.push_str(&crate::read(&path).unwrap_or_default());
+        }
+        text.push_str(&super::sources(&source.join(module)).unwrap_or_default());
+        (!text.is_empty()).then_some(text)
     }
 
     fn unknown_target(&self, code: &str) -> Option<String> {
