@@ -93,6 +93,10 @@ pub fn execute(execution: &Execution<'_>, channel: &Channel) -> Result<Infallibl
     // Rust programs ignore it, and what is ignored stays so over execve(2).
     child::default_sigpipe().at(|| "sigaction(SIGPIPE)")?;
     cap::set_parent_death_signal(0).at(|| "prctl(PR_SET_PDEATHSIG)")?;
+    if execution.fifo.is_some() {
+        // It may wait for long, and `kill` must reach it meanwhile.
+        child::end_by_signals().at(|| "sigaction")?;
+    }
     identity::finish(identity, &|| load_filter(execution.filter, channel))?;
     channel.send(&Message::Ready)?;
     channel.await_execute()?;

@@ -207,3 +207,7 @@ fn hooks(hooks: &Hooks) -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+#[path = "explain_tests.rs"]
+mod tests;

@@ -26,6 +26,7 @@ use devices::DeviceOp;
 use identity::Identity;
 use mounts::{MountKind, MountOp};
 use namespaces::{NamespacePlan, NamespaceType, SpawnPlan};
+use nix::libc;
 use process::ProcessPlan;
 use rootfs::RootfsPlan;
 use std::ffi::{CString, OsStr};
@@ -152,7 +153,7 @@ impl<'a> Plan<'a> {
             resources: linux.resources.as_ref(),
             devices: &linux.devices,
             rootless: options.rootless,
-            owner: None,
+            owner: cgroup_owner(spec, &mounts, &namespaces),
         };
         let cgroup = match options.systemd {
             Some(facts) => cgroup::systemd::plan(&host.layout, &request, facts, &spec.annotations),
@@ -201,6 +202,28 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// The host's user that the cgroup is given to (config-linux.md "Cgroup ownership"): the one that
+/// executes the process, where it sees the cgroup as the root of a writable file system.
+fn cgroup_owner(spec: &Spec, mounts: &[MountOp], namespaces: &NamespacePlan) -> Option<u32> {
+    let shown = mounts.iter().any(|op| {
+        matches!(op.kind, MountKind::Cgroup { .. })
+            && op.destination.as_c_str() == c"/sys/fs/cgroup"
+            && op.flags & libc::MS_RDONLY == 0
+    });
+    if !shown || !namespaces.has(NamespaceType::Cgroup) {
+        return None;
+    }
+    let uid = spec.process.as_ref()?.user.uid;
+    if !namespaces.has(NamespaceType::User) {
+        return Some(uid);
+    }
+    // Of a user namespace that is joined the map is not known.
+    spec.linux.as_ref()?.uid_mappings.iter().find_map(|map| {
+        let offset = uid.checked_sub(map.container_id).filter(|offset| *offset < map.size)?;
+        map.host_id.checked_add(offset)
+    })
+}
+
 fn take<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
@@ -232,4 +255,55 @@ fn label(label: &str) -> Option<CString> {
 
 fn some(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(change: impl FnOnce(&mut serde_json::Value)) -> Option<u32> {
+        let mut config = serde_json::json!({
+            "process": {"user": {"uid": 7, "gid": 0}, "args": ["x"], "cwd": "/"},
+            "root": {"path": "rootfs"},
+            "mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}],
+            "linux": {
+                "namespaces": [{"type": "cgroup"}, {"type": "mount"}],
+                "uidMappings": [{"containerID": 5, "hostID": 1005, "size": 3}],
+            },
+        });
+        change(&mut config);
+        let spec: Spec = serde_json::from_value(config).unwrap();
+        let mut problems = Vec::new();
+        let namespaces = NamespacePlan::new(spec.linux.as_ref().unwrap(), &mut problems);
+        let (bundle, root) = (Path::new("/b"), Path::new("/b/rootfs"));
+        let context = mounts::Context { bundle, root, mount_label: "", has_user_namespace: false };
+        let mounts = mounts::plan(&spec.mounts, &context, &mut problems);
+        cgroup_owner(&spec, &mounts, &namespaces)
+    }
+
+    #[test]
+    fn the_cgroup_belongs_to_the_user_who_may_write_it() {
+        let user = |config: &mut serde_json::Value| {
+            config["linux"]["namespaces"] =
+                serde_json::json!([{"type": "cgroup"}, {"type": "mount"}, {"type": "user"}]);
+        };
+        assert_eq!(owner(|_| {}), Some(7));
+        assert_eq!(owner(user), Some(1007));
+        assert_eq!(
+            owner(|config| {
+                user(config);
+                config["process"]["user"]["uid"] = 8.into();
+            }),
+            None
+        );
+        assert_eq!(
+            owner(|config| config["mounts"][0]["options"] = serde_json::json!(["ro"])),
+            None
+        );
+        assert_eq!(owner(|config| config["mounts"][0]["destination"] = "/cgroup".into()), None);
+        assert_eq!(
+            owner(|config| config["linux"]["namespaces"] = serde_json::json!([{"type": "mount"}])),
+            None
+        );
+    }
 }

@@ -77,6 +77,32 @@ pub fn default_sigpipe() -> Result<(), Errno> {
     unsafe { signal_action(Signal::SIGPIPE, SigHandler::SigDfl) }.map(drop)
 }
 
+/// Lets this process, if it is the first of a pid namespace, be ended by the signals that ask for
+/// it: without a handler the kernel keeps them from it (pid_namespaces(7)). execve(2) takes the
+/// handler away again.
+///
+/// # Errors
+/// None known.
+pub fn end_by_signals() -> Result<(), Errno> {
+    extern "C" fn end(signal: c_int) {
+        // SAFETY: _exit(2) is async-signal-safe and returns to nothing.
+        unsafe { libc::_exit(128 + signal) }
+    }
+    if nix::unistd::getpid().as_raw() != 1 {
+        return Ok(());
+    }
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+        // SAFETY: `end` calls nothing but what a handler may.
+        let before = unsafe { signal_action(signal, SigHandler::Handler(end)) }?;
+        if matches!(before, SigHandler::SigIgn) {
+            // The program is to inherit what the caller ignores.
+            // SAFETY: no function is involved.
+            unsafe { signal_action(signal, before) }?;
+        }
+    }
+    Ok(())
+}
+
 /// Waits for the child and reaps it.
 ///
 /// # Errors

@@ -9,6 +9,18 @@ engine=$(basename "$0" .sh)
 work=$(mktemp -d "/tmp/hull-$engine.XXXXXX")
 started=()
 
+# The cgroup that holds an engine's containers, which engines leave; one that is there already is
+# somebody else's.
+case $engine in
+containerd) parent=hull-test ;;
+docker) parent=docker ;;
+podman) parent=libpod_parent ;;
+esac
+parents() {
+    find /sys/fs/cgroup -maxdepth 2 -type d -name "${parent:?}" 2>/dev/null | sort
+}
+others=$(parents)
+
 fail() {
     echo "FAIL $engine with $runtime: $*" >&2
     tail -n 30 "$work"/*.log >&2 2>/dev/null || true
@@ -59,6 +71,9 @@ cleanup() {
     done
     awk -v dir="$work" 'index($5, dir) == 1 {print $5}' /proc/self/mountinfo | sort -r |
         while read -r point; do umount -l "$point" || true; done
+    # rmdir leaves alone what is in use.
+    comm -13 <(echo "$others") <(parents) |
+        while read -r made; do find "$made" -depth -type d -exec rmdir {} + || true; done 2>/dev/null
     rm -rf --one-file-system "$work"
     if [ -d "$work" ]; then
         echo "left: $work" >&2

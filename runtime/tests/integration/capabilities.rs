@@ -3,6 +3,8 @@
 use crate::harness::Container;
 use crate::needs::{Kind, lacks};
 use serde_json::{Value, json};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 
 const SHOW: &str = "grep Cap /proc/self/status";
 
@@ -102,4 +104,26 @@ fn unknown_capabilities_are_only_warned_about() {
         capabilities(s, json!({"bounding": caps, "effective": caps, "permitted": caps}));
     });
     assert_eq!(sets(&c.run().ok()), [0, CHOWN, CHOWN, CHOWN, 0]);
+}
+
+#[test]
+fn a_capability_may_open_the_way_to_the_program() {
+    lacks!(Kind::Runc(1, ..2) | Kind::Crun(1, ..9) => "asks before it has the capabilities");
+    // Root alone may execute it, and whoever has CAP_DAC_OVERRIDE (capabilities(7)).
+    let run = |names: Value| {
+        let c = Container::new(&["/bin/tool"]).edit(|s| {
+            s["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+            let sets = ["bounding", "effective", "permitted", "inheritable", "ambient"];
+            let sets = sets.map(|set| (set.to_owned(), names.clone()));
+            capabilities(s, Value::Object(sets.into_iter().collect()));
+        });
+        std::fs::copy(c.rootfs("bin/busybox"), c.rootfs("bin/tool")).unwrap();
+        std::fs::set_permissions(c.rootfs("bin/tool"), Permissions::from_mode(0o744)).unwrap();
+        c.run()
+    };
+    let refused = run(json!([]));
+    assert!(refused.err.contains("permission denied"), "{refused:?}");
+    // busybox does not know itself by this name: it ran.
+    let ran = run(json!(["CAP_DAC_OVERRIDE"]));
+    assert!(ran.err.contains("applet not found"), "{ran:?}");
 }

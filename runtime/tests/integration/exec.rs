@@ -212,3 +212,41 @@ fn exec_as_a_user_takes_the_configured_rlimits() {
     let script = ["sh", "-c", "id -u; ulimit -n"];
     assert_eq!(c.exec_with(&["--user", "1000:1000"], &script).ok(), "1000\n100\n");
 }
+
+/// As in `exec --process <(generate)`.
+#[test]
+fn exec_reads_a_process_from_a_pipe() {
+    lacks!(Kind::Crun(1, ..9) => "reads regular files only");
+    let c = Container::sleeping().up();
+    let process = json!({"args": ["echo", "piped"], "cwd": "/", "env": ["PATH=/bin"]});
+    c.write("process.json", &process.to_string());
+    let script = "mkfifo pipe; cat process.json >pipe & $rt exec --process pipe $id";
+    assert_eq!(c.host_sh(script).ok(), "piped\n");
+    let script = "cat process.json | $rt exec --process /dev/stdin $id";
+    assert_eq!(c.host_sh(script).ok(), "piped\n");
+}
+
+/// config.md "execCPUAffinity": for exec alone, before and after it joins the cgroup.
+#[test]
+fn exec_runs_on_the_configured_processors() {
+    lacks!(Kind::Runc(1, ..3) | Kind::Crun(1, ..9) => "does not know execCPUAffinity");
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        return crate::harness::skip("there is one processor");
+    }
+    const SHOW: &str = "grep Cpus_allowed_list /proc/self/status | cut -f2";
+    let c = Container::sleeping().edit(|s| {
+        s["process"]["execCPUAffinity"] = json!({"initial": "0", "final": "1"});
+    });
+    let c = c.up();
+    assert_eq!(c.exec(SHOW).ok(), "1\n");
+    let init = fs::read_to_string(format!("/proc/{}/status", c.pid())).unwrap();
+    assert!(!init.contains("Cpus_allowed_list:\t1\n"), "{init}");
+    let process = json!({
+        "args": ["sh", "-c", SHOW], "cwd": "/", "env": ["PATH=/bin"],
+        "execCPUAffinity": {"initial": "0"},
+    });
+    let file = c.write("process.json", &process.to_string());
+    assert_eq!(c.call(&["exec", "--process", file.to_str().unwrap(), &c.id]).ok(), "0\n");
+    let wrong = c.write("wrong.json", &process.to_string().replace("\"0\"", "\"0-x\""));
+    c.call(&["exec", "--process", wrong.to_str().unwrap(), &c.id]).fails();
+}

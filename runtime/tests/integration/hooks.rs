@@ -218,6 +218,7 @@ fn a_hook_that_does_not_exist_is_an_error() {
 
 #[test]
 fn a_hook_that_does_not_read_its_stdin_is_fine() {
+    lacks!(Kind::Crun(..) => "hands the state over in a pipe that has to be read");
     let mut c =
         Container::new(&["true"]).edit(|s| s["annotations"] = json!({"big": "x".repeat(200_000)}));
     hook(&mut c, "createRuntime", "exec <&-; exit 0");

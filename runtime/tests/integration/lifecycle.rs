@@ -201,6 +201,23 @@ fn kill_works_on_a_created_container() {
     c.stopped();
 }
 
+/// The first process of a pid namespace gets no signal that it has no handler for
+/// (pid_namespaces(7)); one that waits for `start` has to have them.
+#[test]
+fn a_created_container_can_be_asked_to_end() {
+    lacks!(Kind::Crun(..) => "ignores all but KILL until it is started");
+    for signal in ["TERM", "INT", "QUIT", "HUP"] {
+        let c = Container::sleeping();
+        c.create();
+        c.kill(signal).ok();
+        c.stopped();
+    }
+    // The program has the default actions again, which for it as pid 1 means none.
+    let c = Container::sh("grep SigCgt /proc/self/status").up();
+    c.stopped();
+    assert_eq!(c.output(), "SigCgt:\t0000000000000000\n");
+}
+
 #[test]
 fn kill_of_a_stopped_container_fails() {
     lacks!(Kind::Crun(..) => "says `No such process`");

@@ -1,7 +1,7 @@
 //! The process: environment, user, working directory, limits, scheduling.
 
 use crate::harness::Container;
-use crate::needs::{Kind, lacks};
+use crate::needs::{Kind, kind, lacks};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -199,6 +199,10 @@ fn a_missing_interpreter_is_an_error() {
         .unwrap();
     let err = c.run().fails();
     assert!(err.to_lowercase().contains("no such file or directory"), "{err}");
+    if kind() == Kind::Hull {
+        // What execve(2) says is told as today's runc does: nothing before and after it.
+        assert_eq!(err, "exec /run.sh: no such file or directory\n");
+    }
 }
 
 #[test]
@@ -230,4 +234,43 @@ fn memory_of_the_bundle_stays_with_its_owner() {
     c.run().ok();
     let after = fs::metadata(c.path("rootfs")).unwrap();
     assert_eq!((before.uid(), after.uid()), (0, 0));
+}
+
+/// sched_setattr(2): a deadline takes all processors of the system.
+#[test]
+fn a_deadline_with_some_processors_says_why_not() {
+    lacks!(Kind::Runc(1, ..4) => "says only EPERM", Kind::Crun(..) => "has its own words");
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        return crate::harness::skip("the only processor is all of them");
+    }
+    let c = Container::new(&["true"]).edit(|s| {
+        s["linux"]["resources"]["cpu"] = json!({"cpus": "0"});
+        s["process"]["scheduler"] = json!({
+            "policy": "SCHED_DEADLINE", "runtime": 42_000, "deadline": 1_000_000,
+            "period": 1_000_000,
+        });
+    });
+    let err = c.create_with(&[]).fails();
+    assert!(err.contains("scheduler can't be used together with AllowedCPUs"), "{err}");
+}
+
+/// set_mempolicy(2), as /proc/PID/numa_maps shows it.
+#[test]
+fn the_memory_policy_is_set() {
+    lacks!(Kind::Runc(1, ..4) | Kind::Crun(..) => "does not know memoryPolicy");
+    if !std::path::Path::new("/proc/self/numa_maps").exists() {
+        return crate::harness::skip("the kernel has no NUMA");
+    }
+    let c = Container::sh("cut -d' ' -f2 /proc/self/numa_maps | sort -u").edit(|s| {
+        s["linux"]["memoryPolicy"] = json!({"mode": "MPOL_INTERLEAVE", "nodes": "0"});
+    });
+    assert!(c.run().ok().contains("interleave:0"));
+    for policy in [
+        json!({"mode": "MPOL_NOSUCH", "nodes": "0"}),
+        json!({"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_NOSUCH"]}),
+        json!({"mode": "MPOL_BIND", "nodes": "x"}),
+    ] {
+        let c = Container::new(&["true"]).edit(|s| s["linux"]["memoryPolicy"] = policy);
+        c.create_with(&[]).fails();
+    }
 }

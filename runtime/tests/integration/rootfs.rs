@@ -3,8 +3,8 @@
 use crate::harness::{Container, mount};
 use crate::needs::{Kind, lacks};
 use serde_json::json;
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 #[test]
 fn a_readonly_root_cannot_be_written() {
@@ -144,4 +144,56 @@ fn unknown_propagation_is_refused() {
     let c = Container::new(&["true"]);
     let c = c.edit(|s| s["linux"]["rootfsPropagation"] = json!("sideways"));
     c.create_with(&[]).fails();
+}
+
+#[test]
+fn a_path_that_is_listed_twice_is_covered_once() {
+    lacks!(Kind::Runc(1, ..4) | Kind::Crun(..) => "covers it twice");
+    let c = Container::sh(
+        "grep -c ' /secret ' /proc/self/mountinfo; grep -c ' /conf ' /proc/self/mountinfo",
+    )
+    .edit(|s| {
+        s["linux"]["maskedPaths"] = json!(["/secret", "/secret", "/secret/"]);
+        s["linux"]["readonlyPaths"] = json!(["/conf", "//conf"]);
+    });
+    fs::create_dir(c.rootfs("secret")).unwrap();
+    fs::create_dir(c.rootfs("conf")).unwrap();
+    assert_eq!(c.run().ok(), "1\n1\n");
+}
+
+#[test]
+fn a_tmpfs_has_the_mode_of_what_it_covers() {
+    lacks!(Kind::Crun(..) => "has the default mode");
+    let mode = |options: &'static [&'static str], before: Option<u32>| {
+        let c = Container::sh("stat -c %a /some/tmp")
+            .edit(|s| mount(s, "/some/tmp", "tmpfs", "tmpfs", options));
+        if let Some(bits) = before {
+            fs::create_dir_all(c.rootfs("some/tmp")).unwrap();
+            fs::set_permissions(c.rootfs("some/tmp"), Permissions::from_mode(bits)).unwrap();
+        }
+        let mode = c.run().ok().trim().to_owned();
+        let below = fs::metadata(c.rootfs("some/tmp")).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(below, before.unwrap_or(0o755), "what is covered keeps its own");
+        mode
+    };
+    assert_eq!(mode(&[], None), "1777");
+    assert_eq!(mode(&["mode=0444"], None), "444");
+    assert_eq!(mode(&[], Some(0o710)), "710");
+    assert_eq!(mode(&[], Some(0o7777)), "7777");
+    assert_eq!(mode(&["mode=0410"], Some(0o710)), "410");
+}
+
+/// chroot(2) alone, and nothing to mount.
+#[test]
+fn without_a_mount_namespace_the_root_is_still_the_root() {
+    lacks!(Kind::Runc(..) | Kind::Crun(..) => "refuses it or has its own rules");
+    let c = Container::sh("pwd; ls /; ls / | grep -c bundle").edit(|s| {
+        crate::harness::drop_namespace(s, "mount");
+        s["mounts"] = json!([]);
+        s["linux"]["maskedPaths"] = json!([]);
+        s["linux"]["readonlyPaths"] = json!([]);
+    });
+    let outcome = c.run();
+    assert!(outcome.out.starts_with("/\nbin\n"), "{outcome:?}");
+    assert!(outcome.out.ends_with("\n0\n"), "{outcome:?}");
 }

@@ -157,3 +157,20 @@ fn unknown_actions_flags_and_architectures_are_refused() {
         assert!(c.leftovers().is_empty(), "{:?}", c.leftovers());
     }
 }
+
+/// The hook runs as the program would (config.md "startContainer Hooks").
+#[test]
+fn a_start_container_hook_is_filtered() {
+    lacks!(Kind::Runc(1, ..2) | Kind::Crun(..) => "runs it before the filter is loaded");
+    let rule = json!({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL_PROCESS"});
+    let c = container("true", &rule).edit(|s| {
+        s["hooks"] = json!({"startContainer": [
+            {"path": "/bin/sh", "args": ["sh", "-c", "exec mkdir /tmp/made"]},
+        ]});
+        s["process"]["rlimits"] = json!([{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]);
+    });
+    let err = c.run().fails();
+    assert!(err.contains("error running startContainer hook"), "{err}");
+    assert!(err.contains("bad system call"), "{err}");
+    assert!(!c.rootfs("tmp/made").exists());
+}

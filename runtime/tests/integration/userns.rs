@@ -142,3 +142,26 @@ fn a_time_namespace_of_a_user_namespace_takes_offsets() {
     let out = c.run().ok();
     assert!(out.lines().any(|line| line.split_whitespace().eq(["boottime", "1337", "0"])), "{out}");
 }
+
+/// config-linux.md "Cgroup ownership": on cgroup v2, whoever may write the files of the cgroup owns
+/// them. On a machine with v1 the test makes itself a view of v2 alone.
+#[test]
+fn the_cgroup_is_given_to_the_containers_root() {
+    if crate::harness::systemd() {
+        return crate::harness::skip("systemd gives away its own");
+    }
+    let view = "umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup";
+    let view = if crate::harness::unified() { "true" } else { view };
+    for (options, want) in [(&["ro"][..], "65534\n65534\n"), (&[], "0\n0\nmade\n")] {
+        let c = container(
+            "stat -c %u /sys/fs/cgroup /sys/fs/cgroup/cgroup.procs; \
+             mkdir /sys/fs/cgroup/below 2>/dev/null && echo made && rmdir /sys/fs/cgroup/below; :",
+        )
+        .edit(|s| {
+            namespace(s, "cgroup", None);
+            crate::harness::mount(s, "/sys/fs/cgroup", "cgroup", "cgroup", options);
+        });
+        let outcome = c.host_sh(&format!("unshare --mount sh -c '{view} && $rt run $id'"));
+        assert_eq!(outcome.ok(), want, "{options:?}");
+    }
+}
