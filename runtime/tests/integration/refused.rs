@@ -2,7 +2,7 @@
 //! can, the same tests say so.
 
 use crate::harness::{Container, unified};
-use crate::needs::{Kind, lacks};
+use crate::needs::{Kind, kind, lacks};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -10,7 +10,8 @@ use std::path::Path;
 fn refused(change: impl FnOnce(&mut Value), named: &str) {
     let c = Container::new(&["true"]).edit(change);
     let error = c.create_with(&[]).fails();
-    assert!(error.to_lowercase().contains(named), "{named}: {error}");
+    // Others may leave it to the kernel to refuse.
+    assert!(kind() != Kind::Hull || error.to_lowercase().contains(named), "{named}: {error}");
     assert!(c.leftovers().is_empty(), "{:?}", c.leftovers());
 }
 

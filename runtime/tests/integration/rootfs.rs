@@ -163,7 +163,10 @@ fn a_path_that_is_listed_twice_is_covered_once() {
 
 #[test]
 fn a_tmpfs_has_the_mode_of_what_it_covers() {
-    lacks!(Kind::Crun(..) => "has the default mode");
+    lacks!(
+        Kind::Runc(1, ..2) => "prefers that mode to the option's",
+        Kind::Crun(..) => "has the default mode",
+    );
     let mode = |options: &'static [&'static str], before: Option<u32>| {
         let c = Container::sh("stat -c %a /some/tmp")
             .edit(|s| mount(s, "/some/tmp", "tmpfs", "tmpfs", options));
