@@ -30,6 +30,15 @@ deck-docker-e2e: deck-build build shim-build ## The stock docker command against
 deck-note-e2e: deck-build build shim-build ## What people do with Docker: by deck, by docker, by docker over TLS
 	deck/tests/e2e/docker-note.sh $(DECK) $(HULL) $(SHIM)
 
+.PHONY: deck-chaos
+deck-chaos: deck-build build shim-build ## Kill deck, shims and runtimes at 400 moments; DECK_KILLS=60 for a short one
+	deck/tests/e2e/chaos.sh $(DECK) $(HULL) $(SHIM) $(or $(DECK_KILLS),400)
+
+.PHONY: deck-bench
+deck-bench: build shim-build ## deck beside Docker and Podman: time, memory, published ports
+	$(CARGO) build --release --locked -p deck
+	deck/tests/e2e/bench.sh target/release/deck $(HULL) $(SHIM)
+
 .PHONY: deck-net-bench
 deck-net-bench: deps ## Throughput and cost of deck's networks beside a direct connection (root)
 	$(CARGO) test --locked -p deck --test net_root -- bench

@@ -222,7 +222,7 @@ async fn attach(call: Call, id: &str) -> Result<Answer> {
             None => blocking(move || engine.connect(&container.id)).await,
         }
     };
-    let source = Source { before, stream: Box::new(Box::pin(stream)) };
+    let source = Source { before, stream: Box::new(Box::pin(stream)), tells: false };
     Ok(hijack::answer(call, streams, source, async {}))
 }
 

@@ -6,10 +6,11 @@ use super::call::Call;
 use super::containers::size;
 use super::hijack::{self, Source, Streams};
 use super::route::not_found;
-use crate::engine::frames;
+use crate::engine::record::Exec;
 use crate::error::{Error, Result};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
+use std::os::unix::net::UnixStream;
 
 /// The body of `POST /exec/{id}/start`.
 #[derive(Debug, Default, Deserialize)]
@@ -44,16 +45,40 @@ pub async fn route(call: Call, path: &[&str]) -> Result<Answer> {
 /// Starts an exec and carries its streams.
 async fn start(mut call: Call, id: &str) -> Result<Answer> {
     let asked: Start = call.json_or_default().await?;
-    let (engine, name) = (call.engine.clone(), id.to_string());
     let attach = !asked.detach;
-    let started = blocking(move || engine.start_exec(&name, attach, asked.console_size)).await;
-    let (exec, stream) = match started {
-        Err(error) if attach && call.upgrades() => return refused(call, id, error).await,
-        other => other?,
-    };
-    let Some(stream) = stream else {
+    if attach && call.upgrades() {
+        return start_taken_over(call, id, asked.console_size).await;
+    }
+    let (engine, name) = (call.engine.clone(), id.to_string());
+    let started = blocking(move || engine.start_exec(&name, attach, asked.console_size)).await?;
+    let (exec, Some(stream)) = started else {
         return Ok(answer::empty(StatusCode::OK));
     };
+    carry(call, &exec, std::future::ready(Ok(stream)))
+}
+
+/// Takes the connection over first and starts then, as Docker does: clients lose output that comes
+/// together with the answer. A command that can't be started is told on the stream; its exit
+/// status, 126 or 127, is asked for afterwards.
+async fn start_taken_over(call: Call, id: &str, size: Option<[u16; 2]>) -> Result<Answer> {
+    let (engine, name) = (call.engine.clone(), id.to_string());
+    let exec = blocking(move || Ok(engine.startable_exec(&name)?.0)).await?;
+    let (engine, name) = (call.engine.clone(), id.to_string());
+    let stream = async move {
+        match blocking(move || engine.start_exec(&name, true, size)).await? {
+            (_, Some(stream)) => Ok(stream),
+            (_, None) => Err(Error::internal("the exec has no streams")),
+        }
+    };
+    carry(call, &exec, stream)
+}
+
+/// Answers with an exec's streams.
+fn carry(
+    call: Call,
+    exec: &Exec,
+    stream: impl Future<Output = Result<UnixStream>> + Send + 'static,
+) -> Result<Answer> {
     let streams = Streams {
         stdin: exec.stdin,
         stdout: exec.stdout,
@@ -61,29 +86,11 @@ async fn start(mut call: Call, id: &str) -> Result<Answer> {
         tty: exec.tty,
         detach: hijack::detach_keys(&exec.detach_keys)?,
     };
-    let source =
-        Source { before: Vec::new(), stream: Box::new(Box::pin(std::future::ready(Ok(stream)))) };
-    let engine = call.engine.clone();
+    let source = Source { before: Vec::new(), stream: Box::new(Box::pin(stream)), tells: true };
+    let (engine, id) = (call.engine.clone(), exec.id.clone());
     // The exit status is there when the client asks for it: right after the stream's end.
     let after = async move {
-        drop(blocking(move || engine.finish_exec(&exec.id)).await);
+        drop(blocking(move || engine.finish_exec(&id)).await);
     };
     Ok(hijack::answer(call, streams, source, after))
-}
-
-/// A command that couldn't be started, to a client that took the connection over: Docker tells why
-/// on the stream, and the exit status, 126 or 127, is asked for afterwards.
-async fn refused(call: Call, id: &str, error: Error) -> Result<Answer> {
-    let (engine, name) = (call.engine.clone(), id.to_string());
-    let exec = blocking(move || engine.exec(&name)).await?;
-    // Nothing was started at all: there is no exit status, and the client gets a plain error.
-    if exec.exit_code.is_none_or(|_| exec.pid != 0) {
-        return Err(error);
-    }
-    let text = format!("{}\r\n", error.message);
-    let before = if exec.tty { text.into_bytes() } else { frames::encode(1, text.as_bytes()) };
-    let streams = Streams { tty: exec.tty, ..Streams::default() };
-    let nothing = std::future::ready(Err(error));
-    let source = Source { before, stream: Box::new(Box::pin(nothing)) };
-    Ok(hijack::answer(call, streams, source, std::future::ready(())))
 }

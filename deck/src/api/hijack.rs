@@ -44,6 +44,8 @@ pub struct Source {
     pub before: Vec<u8>,
     /// The connection to the shim; an error when it won't come.
     pub stream: Box<dyn Future<Output = Result<StdStream>> + Send + Unpin>,
+    /// Whether the client reads on the stream why none comes.
+    pub tells: bool,
 }
 
 /// Answers with the streams: takes the connection over when the client asked for that, else
@@ -123,22 +125,15 @@ async fn both(
     source: Source,
 ) -> Result<bool> {
     writer.write_all(&source.before).await?;
-    let mut early = Vec::new();
-    let stream = {
-        let mut wait = source.stream;
-        // A client that hangs up before the start is let go; what it says before is kept.
-        loop {
-            let mut piece = [0; 4096];
-            tokio::select! {
-                stream = &mut wait => break stream?,
-                read = client.read(&mut piece), if early.len() < (1 << 16) && streams.stdin => {
-                    match read? {
-                        0 => break wait.await?,
-                        count => early.extend_from_slice(&piece[..count]),
-                    }
-                }
-            }
+    let (tells, tty) = (source.tells, streams.tty);
+    let (stream, early) = match wait_for_stream(client, source.stream, streams.stdin).await {
+        Err(error) if tells => {
+            let text = format!("{}\r\n", error.message).into_bytes();
+            let bytes = if tty { text } else { frames::encode(1, &text) };
+            writer.write_all(&bytes).await?;
+            return Err(error);
         }
+        other => other?,
     };
     stream.set_nonblocking(true)?;
     let (reader, mut process) = UnixStream::from_std(stream)?.into_split();
@@ -157,6 +152,28 @@ async fn both(
     tokio::select! {
         done = output(reader, writer, &streams) => done.map(|()| true),
         done = input => done,
+    }
+}
+
+/// Waits for the process' streams. What the client says before is kept; one that hangs up before is
+/// let go.
+async fn wait_for_stream(
+    client: &mut (impl AsyncRead + Unpin),
+    mut wait: Box<dyn Future<Output = Result<StdStream>> + Send + Unpin>,
+    stdin: bool,
+) -> Result<(StdStream, Vec<u8>)> {
+    let mut early = Vec::new();
+    loop {
+        let mut piece = [0; 4096];
+        tokio::select! {
+            stream = &mut wait => return Ok((stream?, early)),
+            read = client.read(&mut piece), if early.len() < (1 << 16) && stdin => {
+                match read? {
+                    0 => return Ok((wait.await?, early)),
+                    count => early.extend_from_slice(&piece[..count]),
+                }
+            }
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Host {
     pub machine: String,
     /// The kernel's release: major and minor.
     pub kernel: (u32, u32),
+    /// The group of terminals, 5, has no id in this process' user namespace.
+    pub no_tty_group: bool,
     /// Device nodes of the host's /dev, for privileged containers.
     pub devices: Vec<HostDevice>,
 }
@@ -38,6 +40,9 @@ pub struct HostDevice {
     /// Group.
     pub gid: u32,
 }
+
+/// The group that terminals belong to (devpts, Filesystem Hierarchy Standard's `tty`).
+const TTY_GROUP: u64 = 5;
 
 /// Below /dev, what is no device of the host: mounts each container has for itself.
 const OWN: &[&str] = &[
@@ -67,6 +72,8 @@ impl Host {
             unified: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
             machine: crate::image::Platform::host().architecture,
             kernel: release_of(&release),
+            no_tty_group: fs::read_to_string("/proc/self/gid_map")
+                .is_ok_and(|map| !has_id(&map, TTY_GROUP)),
             devices: Vec::new(),
         };
         find_devices(Path::new("/dev"), 0, &mut host.devices)?;
@@ -95,6 +102,17 @@ impl Host {
         }
         Ok(Self::device(path)?.into_iter().collect())
     }
+}
+
+/// Whether an id inside of a user namespace is in its map (user_namespaces(7)).
+fn has_id(map: &str, id: u64) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u64>);
+        match (numbers.next(), numbers.nth(1)) {
+            (Some(Ok(first)), Some(Ok(count))) => (first..first + count).contains(&id),
+            _ => false,
+        }
+    })
 }
 
 fn release_of(text: &str) -> (u32, u32) {
@@ -143,6 +161,14 @@ fn describe(path: &Path, meta: &fs::Metadata) -> Option<HostDevice> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_looked_up_in_maps() {
+        assert!(has_id("         0          0 4294967295\n", 5));
+        assert!(has_id("0 1000 1\n1 100000 65536\n", 5));
+        assert!(!has_id("         0       1000          1\n", 5));
+        assert!(!has_id("", 0));
+    }
 
     #[test]
     fn releases_of_vendors_are_read() {

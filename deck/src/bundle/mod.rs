@@ -57,7 +57,7 @@ pub fn spec(input: &Input) -> Result<Spec> {
         "ociVersion": VERSION,
         "root": {"path": input.rootfs, "readonly": wishes.read_only},
         "process": process::process(input, &capabilities)?,
-        "mounts": mounts::mounts(wishes)?,
+        "mounts": mounts::mounts(wishes, input.host)?,
         "linux": linux(input, &capabilities)?,
     });
     let mut put = |key: &str, value: Value| spec[key] = value;

@@ -1,5 +1,6 @@
 //! Mounts: what every container has, then what is wished for; pure.
 
+use super::host::Host;
 use super::process::INIT;
 use super::wishes::{MountSource, MountWish, Namespace, Wishes};
 use crate::error::{Error, Result};
@@ -42,13 +43,16 @@ const TMPFS_OPTIONS: &[&str] = &[
 ];
 
 /// `mounts` of the spec. Order counts: a mount below another's target comes after it.
-pub fn mounts(wishes: &Wishes) -> Result<Value> {
+pub fn mounts(wishes: &Wishes, host: &Host) -> Result<Value> {
     for wish in &wishes.mounts {
         check_target(&wish.target)?;
     }
     let replaced = |target: &str| wishes.mounts.iter().any(|wish| wish.target == Path::new(target));
-    let mut list: Vec<Value> =
-        own(wishes).into_iter().filter(|(target, _)| !replaced(target)).map(|(_, m)| m).collect();
+    let mut list: Vec<Value> = own(wishes, host)
+        .into_iter()
+        .filter(|(target, _)| !replaced(target))
+        .map(|(_, m)| m)
+        .collect();
     for wish in &wishes.mounts {
         list.push(mount(wish)?);
     }
@@ -62,7 +66,7 @@ pub fn mounts(wishes: &Wishes) -> Result<Value> {
 }
 
 /// What every container has: Docker's list.
-fn own(wishes: &Wishes) -> Vec<(&'static str, Value)> {
+fn own(wishes: &Wishes, host: &Host) -> Vec<(&'static str, Value)> {
     let access = if wishes.security.privileged { "rw" } else { "ro" };
     let mount = |target: &'static str, kind: &str, source: &str, options: &[&str]| {
         let value = json!({
@@ -70,15 +74,14 @@ fn own(wishes: &Wishes) -> Vec<(&'static str, Value)> {
         });
         (target, value)
     };
+    let terminals: &[&str] =
+        &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"];
+    // The kernel refuses a group that has no id here: the creator's is taken then.
+    let terminals = &terminals[..terminals.len() - usize::from(host.no_tty_group)];
     let mut list = vec![
         mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount(
-            "/dev/pts",
-            "devpts",
-            "devpts",
-            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
-        ),
+        mount("/dev/pts", "devpts", "devpts", terminals),
         mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access]),
         mount("/sys/fs/cgroup", "cgroup", "cgroup", &[access, "nosuid", "noexec", "nodev"]),
         mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),

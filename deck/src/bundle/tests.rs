@@ -97,6 +97,18 @@ fn privileges_open_everything() {
 }
 
 #[test]
+fn terminals_belong_to_their_group_where_it_has_an_id() {
+    let options = |host: &Host| {
+        let mounts = mounts::mounts(&Wishes::default(), host).unwrap();
+        let mounts = mounts.as_array().unwrap();
+        let pts = mounts.iter().find(|mount| mount["destination"] == "/dev/pts").unwrap();
+        pts["options"].to_string()
+    };
+    assert!(options(&host()).contains("gid=5"));
+    assert!(!options(&Host { no_tty_group: true, ..host() }).contains("gid"));
+}
+
+#[test]
 fn mounts_are_checked_and_replace_the_own_ones() {
     let wish = |target: &str, source: MountSource| MountWish {
         target: target.into(),

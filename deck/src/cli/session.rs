@@ -76,6 +76,21 @@ fn tls_files(global: &Global, settings: &Settings) -> Option<tls::Files> {
     })
 }
 
+/// What an ordinary user can do where the engine's directories are root's.
+fn with_advice(error: Error) -> Error {
+    if nix::unistd::Uid::effective().is_root() {
+        return error;
+    }
+    Error {
+        message: format!(
+            "{}: this engine needs root; run `deck-rootless` instead of `deck`, or ask root's engine \
+             with -H unix:///run/deck/deck.sock (deck serve -G GROUP)",
+            error.message
+        ),
+        ..error
+    }
+}
+
 /// A way to the engine in this process; it is opened with the first request.
 fn own(config_root: PathBuf) -> Transport {
     let engine: OnceLock<Arc<Engine>> = OnceLock::new();
@@ -83,7 +98,8 @@ fn own(config_root: PathBuf) -> Transport {
         let engine = if let Some(engine) = engine.get() {
             engine.clone()
         } else {
-            let opened = Arc::new(Engine::open(Config::load(&config_root)?)?);
+            let opened = Engine::open(Config::load(&config_root)?).map_err(with_advice)?;
+            let opened = Arc::new(opened);
             engine.get_or_init(|| opened).clone()
         };
         let (ours, theirs) = tokio::io::duplex(PIPE);

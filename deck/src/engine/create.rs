@@ -38,8 +38,15 @@ impl Engine {
         if request.config.hostname.is_empty() {
             request.config.hostname = self.default_hostname(&request.host, &id);
         }
-        let points =
+        let mut points =
             mounts::resolve(&request.config, &request.host, &|other| Ok(self.find(other)?.mounts))?;
+        // Named before the record is written: a creation that is cut off leaves no volume that
+        // nobody knows of.
+        for point in points.iter_mut().filter(|point| point.kind == "volume") {
+            if point.name.is_empty() {
+                point.name = text::new_id()?;
+            }
+        }
         let command = [request.config.entrypoint.clone(), request.config.cmd.clone()];
         let mut container = Container {
             id: id.clone(),
@@ -112,6 +119,7 @@ impl Engine {
             .mode(0o710)
             .create(&directory)
             .at(|| format!("mkdir {}", directory.display()))?;
+        self.make_lock(&container.id)?;
         let size = container.host.storage_opt.as_ref().and_then(|options| options.get("size"));
         let size =
             match size {
@@ -145,9 +153,6 @@ impl Engine {
     fn furnish_mount(&self, point: &mut MountPoint, container: &Container) -> Result<()> {
         match point.kind.as_str() {
             "volume" => {
-                if point.name.is_empty() {
-                    point.name = text::new_id()?;
-                }
                 let options = container
                     .host
                     .mounts

@@ -149,6 +149,8 @@ impl Engine {
             if ended.is_err() && bundle.exists() {
                 drop(supervise::clean_up(&self.config, &container.id, &bundle));
             }
+            // A killed shim leaves its socket; one that ends has removed it.
+            drop(std::fs::remove_file(shim));
         } else if bundle.join("config.json").exists() {
             // A start that was killed before the shim was recorded.
             drop(supervise::clean_up(&self.config, &container.id, &bundle));

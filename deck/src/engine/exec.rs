@@ -6,13 +6,11 @@ use crate::bundle;
 use crate::error::{At, Error, Result};
 use crate::store;
 use crate::store::records::{self, Table};
-use crate::supervise::{Log, Stdio, Task};
+use crate::supervise::{Log, Stdio};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// How long the record of an exec that ended is kept, as long as Docker's.
 const KEPT: i64 = 5 * 60 * time::SECOND;
@@ -174,6 +172,22 @@ impl Engine {
         Ok(())
     }
 
+    /// An exec that can be started, and its container.
+    ///
+    /// # Errors
+    /// 404, 409 when it was started already or the container is gone.
+    pub fn startable_exec(&self, id: &str) -> Result<(Exec, Container)> {
+        let exec = self.exec(id)?;
+        if exec.started {
+            return Err(Error::conflict(format!("Error: Exec command {id} is already running")));
+        }
+        let container = self.executable(&exec.container)?;
+        if container.state.generation != exec.generation {
+            return Err(Error::conflict(format!("Container {} has restarted", container.id)));
+        }
+        Ok((exec, container))
+    }
+
     /// Starts an exec; with `attach` answers its streams.
     ///
     /// # Errors
@@ -184,15 +198,8 @@ impl Engine {
         attach: bool,
         size: Option<[u16; 2]>,
     ) -> Result<(Exec, Option<UnixStream>)> {
-        let mut exec = self.exec(id)?;
-        if exec.started {
-            return Err(Error::conflict(format!("Error: Exec command {id} is already running")));
-        }
+        let (mut exec, container) = self.startable_exec(id)?;
         exec.console_size = size.filter(|size| *size != [0, 0]).or(exec.console_size);
-        let container = self.executable(&exec.container)?;
-        if container.state.generation != exec.generation {
-            return Err(Error::conflict(format!("Container {} has restarted", container.id)));
-        }
         let process = self.exec_process(&container, &exec)?;
         let socket = self.exec_socket(&container.id, id);
         let stdio = Stdio::served(exec.tty, Log::None, &socket, exec.stdin && attach, true);
@@ -215,8 +222,10 @@ impl Engine {
                 exec.pid = task.start(id)?;
                 return Ok(None);
             }
-            let (pid, stream) = start_attached(&mut task, id, &socket)?;
-            exec.pid = pid;
+            // The shim listens since it knows the exec: who is there before the start misses nothing.
+            let stream =
+                UnixStream::connect(&socket).at(|| format!("connect to {}", socket.display()))?;
+            exec.pid = task.start(id)?;
             Ok(Some(stream))
         });
         match started {
@@ -231,7 +240,10 @@ impl Engine {
             }
             Err(error) => {
                 let code = exec_failure(&error.message);
-                self.change_exec(id, |record| Some(record.end(code)))?;
+                self.change_exec(id, |record| {
+                    record.end(code);
+                    Some(())
+                })?;
                 drop(task.delete(id));
                 let status = if error.message.contains("OCI runtime") { 400 } else { error.status };
                 Err(Error::new(status, error.message))
@@ -312,28 +324,6 @@ impl Engine {
         adapt(&mut process, container, exec, &root)?;
         serde_json::to_vec(&process).map_err(|error| Error::internal(error.to_string()))
     }
-}
-
-/// Starts an exec while connecting to its streams: the shim listens from within the start on, and
-/// tells only what is written after somebody is attached.
-fn start_attached(task: &mut Task, id: &str, socket: &Path) -> Result<(i32, UnixStream)> {
-    let started = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let connecting = scope.spawn(|| {
-            loop {
-                let last = started.load(Ordering::Acquire);
-                match UnixStream::connect(socket) {
-                    Err(_) if !last => std::thread::sleep(Duration::from_micros(200)),
-                    other => return other,
-                }
-            }
-        });
-        let pid = task.start(id);
-        started.store(true, Ordering::Release);
-        let stream =
-            connecting.join().unwrap_or_else(|_| Err(std::io::Error::other("a worker died")));
-        Ok((pid?, stream.at(|| format!("connect to {}", socket.display()))?))
-    })
 }
 
 /// Changes the container's process object to an exec's.

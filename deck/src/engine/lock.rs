@@ -12,19 +12,45 @@ pub struct Lock {
 }
 
 impl Engine {
+    /// Makes the lock file of a new container.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(super) fn make_lock(&self, id: &str) -> Result<()> {
+        let path = self.config.container_dir(id).join("lock");
+        let made =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        made.map(drop).at(|| format!("make {}", path.display()))
+    }
+
+    /// The lock of a container whose directory is gone: for its removal.
+    ///
+    /// # Errors
+    /// 404 when the record is gone too; the disk fails.
+    pub(super) fn restore_lock(&self, id: &str) -> Result<Lock> {
+        let directory = self.config.container_dir(id);
+        std::fs::create_dir_all(&directory).at(|| format!("mkdir {}", directory.display()))?;
+        self.make_lock(id)?;
+        let lock = self.lock(id)?;
+        match self.container(id) {
+            Err(error) if error.status == 404 => {
+                // Another one's removal was just not over.
+                drop(std::fs::remove_dir_all(&directory));
+                Err(error)
+            }
+            other => other.map(|_| lock),
+        }
+    }
+
     /// Waits for a container's lock.
     ///
     /// # Errors
     /// 404 when the container is gone.
     pub(crate) fn lock(&self, id: &str) -> Result<Lock> {
         let path = self.config.container_dir(id).join("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| match error.kind() {
+        // It is made with the container: made here, it would appear in what is being removed.
+        let file =
+            OpenOptions::new().write(true).open(&path).map_err(|error| match error.kind() {
                 std::io::ErrorKind::NotFound => gone(id),
                 _ => Error::internal(format!("open {}: {error}", path.display())),
             })?;

@@ -16,7 +16,11 @@ impl Engine {
         let found = self.find(reference)?;
         let id = found.id;
         let alive = |container: &Container| container.state.status.is_alive();
-        let lock = self.lock(&id)?;
+        let lock = match self.lock(&id) {
+            // A creation or a removal that was cut off: the record is all there is.
+            Err(error) if error.status == 404 => self.restore_lock(&id)?,
+            other => other?,
+        };
         let container = self.settled(&id, &lock)?;
         if alive(&container) && !force {
             let word = if container.state.status == Status::Paused { "paused" } else { "running" };

@@ -1,8 +1,8 @@
 //! From a container's record to the wishes its spec is made of.
 
-use super::Engine;
 use super::model::host::{HostConfig, Resources, ThrottleDevice};
 use super::record::{Container, MountPoint};
+use super::{Engine, host_state};
 use crate::bundle::wishes::Resources as ResourceWishes;
 use crate::bundle::wishes::{
     BlkioRate, DeviceWish, MountSource, MountWish, Namespace, Namespaces, Seccomp, Security,
@@ -59,7 +59,8 @@ impl Engine {
             devices: devices(&host.resources),
             device_cgroup_rules: host.resources.device_cgroup_rules.clone().unwrap_or_default(),
             oom_score_adj: (host.oom_score_adj != 0).then_some(host.oom_score_adj),
-            cgroups_path: Some(cgroups_path(container)),
+            // An ordinary user's engine has no cgroup to put containers in: the runtime makes do.
+            cgroups_path: host_state::may_make_cgroups().then(|| cgroups_path(container)),
             ..Wishes::default()
         })
     }
