@@ -1,8 +1,8 @@
 //! The list of a program's parts (SBOM) as CycloneDX JSON (cyclonedx.org, "Specification", 1.5).
 //!
-//! From `cargo metadata`: the crates that the package depends on, macros included, without those that
-//! only tests and build scripts use; and libraries that are no crates, which the caller names. The
-//! same input gives the same bytes: no time, no random number.
+//! From `cargo metadata`: the crates that the package depends on, macros included, without those
+//! that only tests and build scripts use; and libraries that are no crates, which the caller
+//! names. The same input gives the same bytes: no time, no random number.
 
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,7 +102,9 @@ mod tests {
         let metadata = json!({
             "packages": [package("app"), package("a"), package("b"), package("t"), package("g")],
             "resolve": {"nodes": [
-                {"id": "app", "deps": [dep("a", Value::Null), dep("t", "dev".into()), dep("g", "build".into())]},
+                {"id": "app", "deps": [
+                    dep("a", Value::Null), dep("t", "dev".into()), dep("g", "build".into()),
+                ]},
                 {"id": "a", "deps": [dep("b", Value::Null)]},
                 {"id": "b", "deps": []}, {"id": "t", "deps": []}, {"id": "g", "deps": []},
             ]},

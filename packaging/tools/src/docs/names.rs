@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Where the files that pages name without their folder are.
-const BASES: [&str; 8] = [
+const BASES: [&str; 9] = [
     "",
     "runtime",
     "runtime/src",
     "runtime/tests/integration",
     "shim/src",
     "deck/src",
+    "conformance",
     "conformance/src",
     "docs",
 ];
