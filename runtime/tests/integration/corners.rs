@@ -82,7 +82,10 @@ fn exec_waits_in_a_paused_container_when_asked_to() {
     c.call(&["pause", &c.id]).ok();
     let mut exec = c.command(&["exec", "--ignore-paused", &c.id, "touch", "/done"]);
     let mut exec = exec.spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(50));
+    // It is one of the frozen processes by then.
+    eventually("it is in the container", || {
+        c.cgroup("freezer/cgroup.procs", "cgroup.procs").lines().count() > 1
+    });
     assert!(exec.try_wait().unwrap().is_none() && !c.rootfs("done").exists());
     c.call(&["resume", &c.id]).ok();
     assert!(exec.wait().unwrap().success());
