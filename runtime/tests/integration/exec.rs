@@ -229,11 +229,11 @@ fn exec_reads_a_process_from_a_pipe() {
 /// config.md "execCPUAffinity": for exec alone, before and after it joins the cgroup.
 #[test]
 fn exec_runs_on_the_configured_processors() {
+    const SHOW: &str = "grep Cpus_allowed_list /proc/self/status | cut -f2";
     lacks!(Kind::Runc(1, ..3) | Kind::Crun(1, ..9) => "does not know execCPUAffinity");
     if std::thread::available_parallelism().unwrap().get() < 2 {
         return crate::harness::skip("there is one processor");
     }
-    const SHOW: &str = "grep Cpus_allowed_list /proc/self/status | cut -f2";
     let c = Container::sleeping().edit(|s| {
         s["process"]["execCPUAffinity"] = json!({"initial": "0", "final": "1"});
     });
