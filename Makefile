@@ -50,8 +50,8 @@ demo: build ## Run a container from a Debian root file system, step by step
 	runtime/demo/demo.sh $(HULL)
 
 .PHONY: test
-test: unit integration reference e2e shim-direct shim-e2e deck-images deck-net-test \
-	conformance bench-smoke ## Run every test (needs root)
+test: unit packaging-unit integration reference e2e shim-direct shim-e2e deck-images \
+	deck-net-test conformance bench-smoke man-test coverage-test docs-check ## Run every test (needs root)
 
 .PHONY: unit
 unit: deps ## Unit tests; no root needed

@@ -25,7 +25,7 @@ for program in "$@"; do
     case $program in
         hull)
             cargo rustc --profile small --locked -p hull --bin hull --target "$target" -- \
-                -C link-arg=-lc
+                -C link-arg=-lc -C "link-arg=-Wl,-T,$PWD/runtime/order.ld"
             install -m 0755 "$CARGO_TARGET_DIR/$target/small/hull" "$out/hull"
             ;;
         containerd-shim-hull-v2)
