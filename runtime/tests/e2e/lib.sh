@@ -45,11 +45,11 @@ offers() {
 eventually() {
     local what=$1
     shift
-    for _ in $(seq 200); do
+    for _ in $(seq 1200); do
         "$@" >/dev/null 2>&1 && return
         sleep 0.05
     done
-    fail "not within ten seconds: $what"
+    fail "not within a minute: $what"
 }
 
 # Ends the daemons this script started, and nothing else, and gives back what they mounted.
