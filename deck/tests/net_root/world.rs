@@ -14,7 +14,7 @@ use std::time::Duration;
 pub const OUTSIDE: &str = "/run/outside";
 pub const HOST4: &str = "192.0.2.1";
 pub const HOST6: &str = "2001:db8::1";
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct World {
     pub root: PathBuf,

@@ -477,7 +477,7 @@ impl Drop for Container {
         let mut command = self.command(&["delete", "--force", &self.id]);
         let _ = command.stdin(Stdio::null()).output();
         // The kernel empties a cgroup a moment after the last process was waited for.
-        let end = Instant::now() + Duration::from_secs(2);
+        let end = Instant::now() + Duration::from_secs(30);
         while !self.leftovers().is_empty() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(10));
         }
