@@ -14,7 +14,8 @@ fn interrupted_in(hook: &str, signal: Signal) -> Container {
     let flag = c.text("flags");
     fs::create_dir(c.path("flags")).unwrap();
     crate::harness::mount(&mut c.spec, &flag, "bind", &flag, &["bind"]);
-    let script = format!("echo $$ >{flag}/hook; exec sleep 20");
+    // By rename, so that the number is there when the file is.
+    let script = format!("echo $$ >{flag}/pid; mv {flag}/pid {flag}/hook; exec sleep 20");
     c.spec["hooks"][hook] = json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]);
     c.save();
     let mut command = c.command(&["create", &c.id]);
