@@ -145,8 +145,11 @@ async fn both(
         if detached {
             return Ok(false);
         }
-        // The client's end of input is the process', if it is told so; output goes on.
-        drop(process.shutdown().await);
+        // The client's end of input is the process', if it is told so; output goes on. A terminal has
+        // no end of input.
+        if !streams.tty {
+            drop(process.shutdown().await);
+        }
         std::future::pending().await
     };
     tokio::select! {
