@@ -35,7 +35,7 @@ pub mod terminal;
 pub mod update;
 
 use crate::error::{At, Error, Kind, Result};
-use crate::sys::entry;
+use crate::sys::{child, entry};
 use crate::{log, seal};
 use args::Command;
 use exit_code::ExitCode;
@@ -65,6 +65,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
         // caller's descriptors, such as that of `exec --process <(…)`, are marked close-on-exec. A
         // word that is no command costs that and nothing more.
         seal::ensure()?;
+        child::default_terminal_signals().at(|| "sigaction")?;
     }
     let (global, command) = match parse::parse(args)? {
         Request::Print(text) => {

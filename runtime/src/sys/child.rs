@@ -77,6 +77,20 @@ pub fn default_sigpipe() -> Result<(), Errno> {
     unsafe { signal_action(Signal::SIGPIPE, SigHandler::SigDfl) }.map(drop)
 }
 
+/// Gives those signals their default action back that shells ignore for a command in the background
+/// and nohup(1) for any: what is ignored stays so over execve(2), and a container does not depend on
+/// how its runtime was called.
+///
+/// # Errors
+/// None known.
+pub fn default_terminal_signals() -> Result<(), Errno> {
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+        // SAFETY: the default action is no function of this program.
+        unsafe { signal_action(signal, SigHandler::SigDfl) }?;
+    }
+    Ok(())
+}
+
 /// Lets this process, if it is the first of a pid namespace, be ended by the signals that ask for
 /// it: without a handler the kernel keeps them from it (pid_namespaces(7)). execve(2) takes the
 /// handler away again.

@@ -5,7 +5,7 @@ use crate::needs::{Kind, lacks};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 #[test]
 fn run_gives_the_programs_output_and_cleans_up() {
@@ -49,6 +49,26 @@ fn run_forwards_signals_to_the_program() {
         kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
         assert_eq!(code(child.wait().unwrap()), 33, "{signal}");
     }
+}
+
+#[test]
+fn ignored_signals_are_not_the_containers() {
+    let c = Container::new(&["grep", "SigIgn", "/proc/self/status"]);
+    c.save();
+    let run = c.command(&["run", &c.id]);
+    // As of a shell's command in the background, and of nohup(1).
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "trap '' HUP INT QUIT; exec \"$@\"", "sh"]);
+    shell.arg(run.get_program()).args(run.get_args());
+    shell.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(directory) = run.get_current_dir() {
+        shell.current_dir(directory);
+    }
+    let out = c.wait(shell, "").ok();
+    let ignored = out.trim().strip_prefix("SigIgn:\t").unwrap();
+    // Others may be ignored by whoever runs the tests.
+    let ours = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT].map(|s| 1 << (s as u64 - 1));
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & ours.iter().sum::<u64>(), 0, "{out}");
 }
 
 #[test]
