@@ -193,9 +193,13 @@ async fn copy_input(
     loop {
         if !piece.is_empty() {
             let (bytes, detached) = filter_keys(&piece, keys, &mut matched);
-            process.write_all(&bytes).await?;
+            let written = process.write_all(&bytes).await;
             if detached {
                 return Ok(true);
+            }
+            // The process is gone: there may be output of it still.
+            if written.is_err() {
+                return Ok(false);
             }
         }
         piece.resize(1 << 14, 0);
