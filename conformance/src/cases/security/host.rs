@@ -153,6 +153,9 @@ fn bystander(c: &Context) -> Result<i32, Stop> {
     let mut command = std::process::Command::new(c.driver.work.join("probe"));
     command.arg("stay").stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
     let child = command.spawn()?;
+    // The time of a process' start is told in ticks of 10 ms (proc_pid_stat(5)), and within one tick
+    // no number comes round again: the container's process has to be some ticks younger.
+    std::thread::sleep(std::time::Duration::from_millis(50));
     Ok(i32::try_from(child.id()).unwrap_or(-1))
 }
 
