@@ -31,7 +31,9 @@ conformance-vm: deps build conformance-binary ## The suite on hull with cgroup v
 	conformance/vm.sh $(CONFORMANCE) --runtime $(HULL)
 
 .PHONY: conformance-matrix
-conformance-matrix: deps build conformance-binary ## hull, runc and crun side by side
+conformance-matrix: deps build conformance-binary ## hull, runc, crun and youki side by side
+	@command -v youki >/dev/null || $(CARGO) install youki --features v1
 	$(CONFORMANCE_RUN) --format html --output $(CONFORMANCE_REPORT) --runtime $(HULL) \
-		$(foreach runtime,$(REFERENCES),--runtime $(runtime)) || [ $$? = 1 ]
+		$(foreach runtime,$(REFERENCES),--runtime $(runtime)) --runtime "$$(command -v youki || \
+		echo $${CARGO_HOME:-$$HOME/.cargo}/bin/youki)" || [ $$? = 1 ]
 	@echo "$(CONFORMANCE_REPORT)"
