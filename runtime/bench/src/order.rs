@@ -8,20 +8,19 @@
 
 use crate::bundle::{Bundle, Kind};
 use crate::peer::Peer;
+use crate::trace;
 use nix::libc::user_regs_struct;
 use nix::sys::ptrace::{self, Event, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::mem::offset_of;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// A function: where it starts, how long it is, its name for the linker.
 type Function = (u64, u64, String);
@@ -139,23 +138,7 @@ fn commands(peer: &Peer, dir: &Path) -> io::Result<Vec<Command>> {
 
 /// Every address that `command` and its descendants execute, as long as they run `binary`.
 fn steps(command: &mut Command, binary: &Path) -> io::Result<BTreeSet<u64>> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // SAFETY: ptrace(2) alone, which is async-signal-safe.
-    #[allow(unsafe_code, reason = "the child asks to be traced")]
-    unsafe {
-        command.pre_exec(|| ptrace::traceme().map_err(Into::into));
-    }
-    let child = command.spawn()?;
-    let first = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-    waitpid(first, None)?;
-    ptrace::setoptions(
-        first,
-        Options::PTRACE_O_TRACEFORK
-            | Options::PTRACE_O_TRACEVFORK
-            | Options::PTRACE_O_TRACECLONE
-            | Options::PTRACE_O_TRACEEXEC
-            | Options::PTRACE_O_EXITKILL,
-    )?;
+    let first = trace::start(command, Options::empty())?;
     ptrace::step(first, None)?;
     let ours = identity(binary)?;
     let mut seen = BTreeSet::new();

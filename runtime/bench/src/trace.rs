@@ -29,6 +29,18 @@ pub struct Counts {
 /// # Errors
 /// It can't be started or traced.
 pub fn count(command: &mut Command) -> io::Result<Counts> {
+    let first = start(command, Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEEXIT)?;
+    ptrace::syscall(first, None)?;
+    Tracer { first, counts: Counts { processes: 1, ..Counts::default() }, inside: HashMap::new() }
+        .follow()
+}
+
+/// Starts `command` traced and stopped, and its descendants with it; `more` than their coming, their
+/// execve(2)s and the end of all with this process.
+///
+/// # Errors
+/// It can't be started or traced.
+pub fn start(command: &mut Command, more: Options) -> io::Result<Pid> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // SAFETY: ptrace(2) alone, which is async-signal-safe.
     #[allow(unsafe_code, reason = "the child asks to be traced")]
@@ -40,17 +52,14 @@ pub fn count(command: &mut Command) -> io::Result<Counts> {
     waitpid(first, None)?;
     ptrace::setoptions(
         first,
-        Options::PTRACE_O_TRACESYSGOOD
-            | Options::PTRACE_O_TRACEFORK
+        Options::PTRACE_O_TRACEFORK
             | Options::PTRACE_O_TRACEVFORK
             | Options::PTRACE_O_TRACECLONE
             | Options::PTRACE_O_TRACEEXEC
-            | Options::PTRACE_O_TRACEEXIT
-            | Options::PTRACE_O_EXITKILL,
+            | Options::PTRACE_O_EXITKILL
+            | more,
     )?;
-    ptrace::syscall(first, None)?;
-    Tracer { first, counts: Counts { processes: 1, ..Counts::default() }, inside: HashMap::new() }
-        .follow()
+    Ok(first)
 }
 
 struct Tracer {
