@@ -195,14 +195,7 @@ fn seccomp(plan: &Plan<'_>) -> Vec<String> {
 
 fn hooks(hooks: &Hooks) -> Vec<String> {
     let mut lines = Vec::new();
-    for (name, list) in [
-        ("prestart", &hooks.prestart),
-        ("createRuntime", &hooks.create_runtime),
-        ("createContainer", &hooks.create_container),
-        ("startContainer", &hooks.start_container),
-        ("poststart", &hooks.poststart),
-        ("poststop", &hooks.poststop),
-    ] {
+    for (name, list) in hooks.lists() {
         lines.extend(list.iter().map(|hook| format!("{name}: {} {:?}", hook.path, hook.args)));
     }
     lines

@@ -212,14 +212,7 @@ fn has_namespace(spec: &Spec, typ: &str) -> bool {
 
 /// config.md#posix-platform-hooks
 fn hooks(hooks: &Hooks, problems: &mut Problems) {
-    for (name, list) in [
-        ("prestart", &hooks.prestart),
-        ("createRuntime", &hooks.create_runtime),
-        ("createContainer", &hooks.create_container),
-        ("startContainer", &hooks.start_container),
-        ("poststart", &hooks.poststart),
-        ("poststop", &hooks.poststop),
-    ] {
+    for (name, list) in hooks.lists() {
         for (i, entry) in list.iter().enumerate() {
             hook(entry, &format!("hooks.{name}[{i}]"), problems);
         }

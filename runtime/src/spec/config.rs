@@ -333,3 +333,17 @@ pub struct Hooks {
     #[serde(deserialize_with = "nullable")]
     pub poststop: Vec<Hook>,
 }
+
+impl Hooks {
+    /// All lists with their names, in the order of the lifecycle (runtime.md).
+    pub fn lists(&self) -> [(&'static str, &[Hook]); 6] {
+        [
+            ("prestart", &self.prestart),
+            ("createRuntime", &self.create_runtime),
+            ("createContainer", &self.create_container),
+            ("startContainer", &self.start_container),
+            ("poststart", &self.poststart),
+            ("poststop", &self.poststop),
+        ]
+    }
+}
