@@ -126,6 +126,7 @@ impl<'a> Plan<'a> {
             }
             return Err(problems);
         };
+        let checked = problems.len();
         let namespaces = NamespacePlan::new(linux, &mut problems);
         let own_mounts = namespaces.has(NamespaceType::Mount);
         let has_user = namespaces.has(NamespaceType::User);
@@ -163,10 +164,10 @@ impl<'a> Plan<'a> {
         let (Some(process), Some(identity), Some(seccomp), Some(cgroup), Some(net_devices)) =
             (process_plan, identity, seccomp, cgroup, net_devices)
         else {
-            return Err(problems);
+            return Err(told_once(problems, checked));
         };
         if !problems.is_empty() {
-            return Err(problems);
+            return Err(told_once(problems, checked));
         }
         let mut warnings: Vec<String> =
             crate::spec::check::warnings(spec).iter().map(ToString::to_string).collect();
@@ -200,6 +201,22 @@ impl<'a> Plan<'a> {
             warnings,
         })
     }
+}
+
+/// The first `checked` problems, and those of planning that lie elsewhere: where the check has found
+/// a fault, planning says the same in other words, or what follows from it.
+fn told_once(mut problems: Vec<Problem>, checked: usize) -> Vec<Problem> {
+    let planned = problems.split_off(checked.min(problems.len()));
+    let is_new = |at: &str| !problems.iter().any(|problem| is_one_place(&problem.at, at));
+    let new: Vec<Problem> = planned.into_iter().filter(|problem| is_new(&problem.at)).collect();
+    problems.extend(new);
+    problems
+}
+
+/// Whether one of two places in config.json is the other, or lies in it.
+fn is_one_place(one: &str, other: &str) -> bool {
+    let (outer, inner) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// The host's user that the cgroup is given to (config-linux.md "Cgroup ownership"): the one that
@@ -279,6 +296,25 @@ mod tests {
         let context = mounts::Context { bundle, root, mount_label: "", has_user_namespace: false };
         let mounts = mounts::plan(&spec.mounts, &context, &mut problems);
         cgroup_owner(&spec, &mounts, &namespaces)
+    }
+
+    #[test]
+    fn a_fault_is_told_once() {
+        let problem = |at: &str| Problem::new(at, "wrong");
+        let found = ["process.cwd", "mounts[4].source", "linux.uidMappings[0].size"].map(problem);
+        let planned = ["process.cwd", "mounts[4]", "linux.uidMappings", "mounts[40]", "process.cw"];
+        let all = found.iter().cloned().chain(planned.map(problem)).collect();
+        let told: Vec<String> = told_once(all, 3).into_iter().map(|problem| problem.at).collect();
+        assert_eq!(
+            told,
+            [
+                "process.cwd",
+                "mounts[4].source",
+                "linux.uidMappings[0].size",
+                "mounts[40]",
+                "process.cw"
+            ]
+        );
     }
 
     #[test]
