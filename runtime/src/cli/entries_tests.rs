@@ -163,10 +163,10 @@ fn signals() {
 #[test]
 fn errors() {
     for (line, error, code) in [
-        ("foo", "No help topic for 'foo'", 3),
-        ("foo -h", "No help topic for 'foo'", 3),
-        ("help foo", "No help topic for 'foo'", 3),
-        ("migrate x", "No help topic for 'migrate'", 3),
+        ("foo", "No help topic for 'foo' (\"hull help\" lists the commands)", 3),
+        ("foo -h", "No help topic for 'foo' (\"hull help\" lists the commands)", 3),
+        ("help foo", "No help topic for 'foo' (\"hull help\" lists the commands)", 3),
+        ("migrate x", "No help topic for 'migrate' (\"hull help\" lists the commands)", 3),
         ("--nosuch", "flag provided but not defined: -nosuch", 1),
         ("--root", "flag needs an argument: --root", 1),
         (

@@ -110,7 +110,10 @@ fn wish(
 
 fn find(name: &OsString) -> Result<&'static Entry, Failure> {
     ENTRIES.iter().find(|entry| name == entry.name()).ok_or_else(|| Failure {
-        error: usage(format!("No help topic for '{}'", name.to_string_lossy())),
+        error: usage(format!(
+            "No help topic for '{}' (\"hull help\" lists the commands)",
+            name.to_string_lossy()
+        )),
         code: 3,
     })
 }
