@@ -25,10 +25,6 @@ shim-e2e: deps build shim-build ## The shim under containerd, with hull and with
 	done
 
 # Of 2.x: build it beside this, and name the directory of containerd and ctr.
-.PHONY: shim-daemon-kill
-shim-daemon-kill: deps build shim-build ## A daemon killed amid fifty creates, by hull; not green yet
-	PARTS=daemon_dies shim/tests/e2e/shim.sh $(CURDIR)/$(SHIM) $(CURDIR)/$(HULL)
-
 .PHONY: shim-e2e-2
 shim-e2e-2: deps build shim-build ## The same under another containerd: CONTAINERD=directory
 	@test -x "$(CONTAINERD)/containerd" || { echo "CONTAINERD=directory of containerd and ctr"; exit 1; }

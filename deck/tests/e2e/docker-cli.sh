@@ -1,60 +1,19 @@
 #!/bin/bash
 # The stock docker command line against `deck serve`, in a network namespace of its own.
 # usage: docker-cli.sh DECK HULL SHIM [DOCKER]
-set -u
-if [ "${1:-}" != --inside ]; then
-	[ $# -ge 3 ] || { echo "usage: $0 DECK HULL SHIM [DOCKER]" >&2; exit 2; }
-	exec unshare --net --mount --propagation private "$0" --inside "$@"
-fi
-shift
-deck=$(realpath "$1") hull=$(realpath "$2") shim=$(realpath "$3") docker=${4:-docker}
-work=$(mktemp -d /tmp/deck-e2e.XXXXXX)
-export DECK_DATA_ROOT=$work/d DECK_EXEC_ROOT=$work/r DECK_CONFIG_ROOT=$work/c
-export DECK_RUNTIME=$hull DECK_SHIM=$shim
-export DOCKER_HOST=unix://$work/s DOCKER_CONFIG=$work/docker
-mkdir -p "$DOCKER_CONFIG"
-ip link set lo up
-failed=0 passed=0
+. "$(dirname "$0")/lib.sh"
+export DOCKER_HOST=unix://$work/s
+server=
 
 serve() {
 	"$deck" serve -H "$DOCKER_HOST" >>"$work/log" 2>&1 &
 	server=$!
-	for _ in $(seq 100); do $docker version >/dev/null 2>&1 && return; sleep 0.1; done
-	echo "deck serve does not answer"; cat "$work/log"; exit 1
+	until_true $docker version || { echo "deck serve does not answer"; cat "$work/log"; exit 1; }
 }
 
-finish() {
+teardown() {
 	$docker ps -aq 2>/dev/null | xargs -r $docker rm -f >/dev/null 2>&1
-	kill "$server" 2>/dev/null
-	wait "$server" 2>/dev/null
-	left=$(grep -c "$work" /proc/self/mountinfo)
-	[ "$left" = 0 ] || { echo "not ok - $left mounts are left"; failed=$((failed + 1)); }
-	# Shims end after their last answer.
-	for _ in $(seq 50); do pgrep -f -- "-address $work" >/dev/null || break; sleep 0.1; done
-	if pgrep -f -- "-address $work" >/dev/null; then
-		echo "not ok - shims are left"; failed=$((failed + 1))
-		pgrep -f -- "-address $work" | xargs -r kill -9
-	fi
-	rmdir /sys/fs/cgroup/deck /sys/fs/cgroup/*/deck 2>/dev/null
-	rm -rf "$work"
-	echo "$passed passed, $failed failed"
-	[ "$failed" = 0 ]
-	exit
-}
-trap finish EXIT
-
-# is NAME EXPECTED COMMAND...: standard output and error, trimmed, match a pattern.
-is() {
-	local name=$1 expected=$2 got
-	shift 2
-	got=$(timeout 60 "$@" 2>&1 </dev/null)
-	# shellcheck disable=SC2053 -- a pattern is meant
-	if [[ $got == $expected ]]; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		printf 'not ok - %s\n  expected: %s\n  got: %s\n' "$name" "$expected" "$got"
-	fi
+	[ -z "$server" ] || { kill "$server"; wait "$server"; } 2>/dev/null
 }
 
 # status NAME EXPECTED COMMAND...: exit status.
@@ -175,3 +134,5 @@ kill -9 "$($docker inspect -f '{{.State.Pid}}' k1)" 2>/dev/null
 is 'a killed shim is told' 255 $docker wait k1
 is 'and its container is over' exited $docker inspect -f '{{.State.Status}}' k1
 is 'kill all' '*h1*' sh -c "$docker kill \$($docker ps -q --filter name=h1) >/dev/null; $docker ps -a --filter name=h1 --format '{{.Names}}'"
+# How many checks failed is told, and counts, at the end.
+exit 0

@@ -3,62 +3,16 @@
 # over a unix socket of `deck serve`, and with it over TCP with client certificates. The server that
 # is published is Debian's nginx, pulled from a registry. "Host" is a network namespace of its own.
 # usage: docker-note.sh DECK HULL SHIM [DOCKER]
-set -u
-if [ "${1:-}" != --inside ]; then
-	[ $# -ge 3 ] || { echo "usage: $0 DECK HULL SHIM [DOCKER]" >&2; exit 2; }
-	exec unshare --net --mount --propagation private "$0" --inside "$@"
-fi
-shift
-deck=$(realpath "$1") hull=$(realpath "$2") shim=$(realpath "$3") docker=${4:-docker}
-work=$(mktemp -d /tmp/deck-note.XXXXXX)
-export DECK_DATA_ROOT=$work/d DECK_EXEC_ROOT=$work/r DECK_CONFIG_ROOT=$work/c
-export DECK_RUNTIME=$hull DECK_SHIM=$shim DOCKER_CONFIG=$work/docker
-unset DOCKER_HOST DOCKER_TLS_VERIFY DOCKER_CERT_PATH DECK_HOST
+. "$(dirname "$0")/lib.sh"
 registry=127.0.0.1:5000 unix=unix://$work/s tcp=tcp://127.0.0.1:2376
 image=$registry/nginx:latest
-failed=0 passed=0 servers=()
-mkdir -p "$DOCKER_CONFIG" "$work/tls"
-ip link set lo up
+servers=()
+mkdir -p "$work/tls"
 
-# until_true COMMAND...: waits for a minute.
-until_true() {
-	for _ in $(seq 600); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
-	return 1
-}
-
-finish() {
+teardown() {
 	DECK_HOST=local "$deck" ps -aq 2>/dev/null |
 		DECK_HOST=local xargs -r "$deck" rm -f -v >/dev/null 2>&1
 	for pid in "${servers[@]}"; do kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; done
-	left=$(grep -c "$work" /proc/self/mountinfo)
-	[ "$left" = 0 ] || { echo "not ok - $left mounts are left"; failed=$((failed + 1)); }
-	links=$(ip -br link | grep -vc '^lo ')
-	[ "$links" = 0 ] || { echo "not ok - $links interfaces are left"; failed=$((failed + 1)); }
-	if ! until_true no_shims; then
-		echo "not ok - shims are left"; failed=$((failed + 1))
-		pgrep -f -- "-address $work" | xargs -r kill -9
-	fi
-	rmdir /sys/fs/cgroup/deck /sys/fs/cgroup/*/deck 2>/dev/null
-	rm -rf "$work"
-	echo "$passed passed, $failed failed"
-	[ "$failed" = 0 ]
-	exit
-}
-no_shims() { ! pgrep -f -- "-address $work"; }
-trap finish EXIT
-
-# is NAME EXPECTED COMMAND...: standard output and error, trimmed, match a pattern.
-is() {
-	local name=$1 expected=$2 got
-	shift 2
-	got=$("$@" 2>&1 </dev/null)
-	# shellcheck disable=SC2053 -- a pattern is meant
-	if [[ $got == $expected ]]; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		printf 'not ok - %s: %s\n  expected: %s\n  got: %s\n' "$door" "$name" "$expected" "$got"
-	fi
 }
 
 # get ADDRESS PORT: the page a web server has there.
@@ -248,3 +202,5 @@ done
 is 'no certificate, no answer' '*certificate*' timeout 120 $docker -H "$tcp" \
 	--tlsverify --tlscacert "$work/tls/ca.pem" version
 is 'no TLS, no answer' '*without TLS*' timeout 120 $docker -H "$tcp" version
+# How many checks failed is told, and counts, at the end.
+exit 0

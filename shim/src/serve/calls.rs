@@ -56,7 +56,10 @@ impl Server {
 
     pub(super) fn call(&mut self, method: &str, payload: &[u8], reply: Reply) {
         let outcome = match method {
-            "Create" => self.create(payload, reply),
+            "Create" => {
+                self.idle.is_over();
+                self.create(payload, reply)
+            }
             "Start" => self.start(payload, reply),
             "Delete" => self.delete(payload, reply),
             "Exec" => self.exec(payload),

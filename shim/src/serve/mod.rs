@@ -10,6 +10,7 @@ mod connection;
 mod container;
 mod exec;
 mod exits;
+mod idle;
 mod jobs;
 mod lifecycle;
 mod log;
@@ -26,6 +27,7 @@ use crate::io::{Given, ProcessIo};
 use crate::poller::{Poller, Source, Token};
 use connection::Connection;
 use container::Container;
+use idle::Idle;
 use jobs::Job;
 use log::Log;
 use nix::sys::epoll::EpollFlags;
@@ -44,9 +46,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use timers::{Timer, Timers};
 
-/// A shim that nobody is connected to and that holds no container ends by itself: its start was
-/// followed by no create, because containerd died in between.
-const IDLE: Duration = Duration::from_secs(60);
 /// What a shim that was told to shut down still waits for its events to be taken.
 const LAST_WORDS: Duration = Duration::from_secs(30);
 
@@ -101,6 +100,7 @@ struct Server {
     events: Publisher,
     oom: Oom,
     timers: Timers,
+    idle: Idle,
     /// Numbers for connections, streams and files.
     last_number: u64,
     /// When to end at the latest; events still to be delivered may take until then.
@@ -164,10 +164,11 @@ impl Server {
             events: Publisher::new(args),
             oom: Oom::default(),
             timers: Timers::default(),
+            idle: Idle::default(),
             last_number: 0,
             ending: None,
         };
-        server.timers.after(IDLE, Timer::Idle);
+        server.timers.after(idle::EVERY, Timer::Idle);
         Ok(server)
     }
 
@@ -245,10 +246,13 @@ impl Server {
             }
             Timer::KillLogger(pid) => self.kill_logger(pid),
             Timer::Idle => {
-                if self.containers.is_empty() && self.connections.is_empty() {
+                let of_use = !(self.containers.is_empty()
+                    && self.jobs.is_empty()
+                    && self.waiting.is_empty());
+                if self.idle.look(of_use, !self.connections.is_empty()) {
                     self.end();
                 } else {
-                    self.timers.after(IDLE, Timer::Idle);
+                    self.timers.after(idle::EVERY, Timer::Idle);
                 }
             }
         }

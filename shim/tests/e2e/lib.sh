@@ -16,10 +16,10 @@ ctr() {
 
 # Waits until a command succeeds; a busy machine may take its time.
 eventually() {
-    local what=$1 until=$((SECONDS + 60))
+    local what=$1 until=$((SECONDS + ${PATIENCE:-60}))
     shift
     until "$@" >/dev/null 2>&1; do
-        [ "$SECONDS" -lt "$until" ] || fail "not within a minute: $what"
+        [ "$SECONDS" -lt "$until" ] || fail "not in time: $what"
         sleep 0.05
     done
 }
