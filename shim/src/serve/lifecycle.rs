@@ -78,6 +78,18 @@ impl Config {
     }
 }
 
+/// Refuses what can't be carried out.
+fn judge(request: &CreateTaskRequest) -> Result<()> {
+    if request.id.is_empty() || request.id.contains('/') {
+        return Err(Error::invalid(format!("container id {:?} is not a name", request.id)));
+    }
+    if !request.parent_checkpoint.is_empty() {
+        // No engine's restore takes one: the images of a checkpoint lead to their parent themselves.
+        return Err(Error::invalid("parent_checkpoint is not supported: give checkpoint alone"));
+    }
+    Ok(())
+}
+
 impl Server {
     pub(super) fn create(&mut self, payload: &[u8], reply: Reply) -> Outcome {
         let request: CreateTaskRequest = decode(payload)?;
@@ -85,9 +97,7 @@ impl Server {
             let text = format!("container {}: already exists", request.id);
             return Err(Error::new(Code::AlreadyExists, text));
         }
-        if request.id.is_empty() || request.id.contains('/') {
-            return Err(Error::invalid(format!("container id {:?} is not a name", request.id)));
-        }
+        judge(&request)?;
         let bundle = PathBuf::from(&request.bundle);
         let options = EngineOptions::from_any(request.options.as_ref())?;
         let config = Config::read(&bundle)?;
@@ -414,6 +424,19 @@ mod tests {
         assert!(!config(own).shares_pids());
         assert!(config(joined).shares_pids());
         assert!(config("{}").shares_pids());
+    }
+
+    #[test]
+    fn what_no_engine_can_do_is_refused() {
+        let request = |id: &str, parent: &str| CreateTaskRequest {
+            id: id.to_owned(),
+            parent_checkpoint: parent.to_owned(),
+            ..CreateTaskRequest::default()
+        };
+        assert!(judge(&request("one", "")).is_ok());
+        for (id, parent) in [("", ""), ("a/b", ""), ("one", "/images")] {
+            assert!(judge(&request(id, parent)).is_err(), "{id:?} {parent:?}");
+        }
     }
 
     #[test]
