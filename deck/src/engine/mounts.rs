@@ -159,8 +159,18 @@ fn from_mount(mount: &Mount) -> Result<MountPoint> {
                 word if PROPAGATION.contains(&word) => word.into(),
                 other => return Err(bad(&format!("invalid propagation mode: {other}"))),
             };
+            let (partly, wholly) =
+                (options.read_only_non_recursive, options.read_only_force_recursive);
+            if (partly || wholly) && !mount.read_only {
+                return Err(bad("recursion of read-only is set without ReadOnly"));
+            }
+            // What lies below is read-only or the start fails, so the wish is fulfilled unless
+            // something forbids it.
+            if wholly && (partly || options.non_recursive) {
+                return Err(bad("ReadOnlyForceRecursive contradicts the other options"));
+            }
             point.non_recursive = options.non_recursive;
-            point.read_only_non_recursive = options.read_only_non_recursive;
+            point.read_only_non_recursive = partly;
             // A `-v` makes the host's directory, a `--mount` doesn't.
             if !options.create_mountpoint {
                 point.options.push("must-exist".into());
@@ -305,6 +315,12 @@ mod tests {
             r#"{"Binds":["/a:/b:ro:x"]}"#,
             r#"{"Mounts":[{"Type":"npipe","Target":"/a"}]}"#,
             r#"{"Mounts":[{"Type":"bind","Source":"rel","Target":"/a"}]}"#,
+            r#"{"Mounts":[{"Type":"bind","Source":"/s","Target":"/a",
+                "BindOptions":{"ReadOnlyForceRecursive":true}}]}"#,
+            r#"{"Mounts":[{"Type":"bind","Source":"/s","Target":"/a","ReadOnly":true,
+                "BindOptions":{"ReadOnlyForceRecursive":true,"NonRecursive":true}}]}"#,
+            r#"{"Mounts":[{"Type":"bind","Source":"/s","Target":"/a",
+                "BindOptions":{"ReadOnlyNonRecursive":true}}]}"#,
             r#"{"Mounts":[{"Type":"tmpfs","Source":"x","Target":"/a"}]}"#,
             r#"{"Mounts":[{"Type":"tmpfs","Target":"/a","BindOptions":{}}]}"#,
         ] {
