@@ -21,7 +21,8 @@ use message::{CgroupMode, Opts, PageServer};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
-use std::os::fd::{AsRawFd, OwnedFd};
+use service::Criu;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -96,6 +97,22 @@ impl Directories {
             .map(|path| make_directory(path).and_then(|()| directory(path)).at(|| "--work-path"));
         let log = options.work_path.as_ref().unwrap_or(&options.image_path).join(log_file);
         Ok(Self { images, work: work.transpose()?, log })
+    }
+}
+
+impl Directories {
+    /// All that are open.
+    fn all(&self) -> Vec<BorrowedFd<'_>> {
+        std::iter::once(&self.images).chain(&self.work).map(AsFd::as_fd).collect()
+    }
+
+    /// The same directories as CRIU has opened them, the first with the number `first` there.
+    fn as_seen_by(&mut self, criu: &Criu, first: RawFd) -> Result<()> {
+        self.images = criu.directory(first)?;
+        if let Some(work) = &mut self.work {
+            *work = criu.directory(first + 1)?;
+        }
+        Ok(())
     }
 }
 

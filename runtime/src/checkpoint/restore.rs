@@ -155,6 +155,7 @@ impl Job<'_> {
         let place = slot.path.join("criu-root");
         std::fs::create_dir(&place).at(|| format!("mkdir({})", place.display()))?;
         let criu = self.start(&join, &place)?;
+        self.directories.as_seen_by(&criu, self.first_directory())?;
         if let Some(scope) = &mut scope {
             scope.settle(self.made.cgroup.as_ref())?;
         }
@@ -180,10 +181,16 @@ impl Job<'_> {
         Criu::start(&Start {
             stdio: Some([stdin, stdout]),
             passed,
+            directories: self.directories.all(),
             join: Some(join),
             signals: self.asked.signals,
             prepare: Some(&|| stage::root(&self.plan, place)),
         })
+    }
+
+    /// The number that CRIU has the first of its directories by: they follow what is passed.
+    fn first_directory(&self) -> i32 {
+        (FIRST_PASSED + 1..).nth(self.namespaces.inherited.len()).unwrap_or(FIRST_PASSED)
     }
 
     /// The container's standard input, output and error.

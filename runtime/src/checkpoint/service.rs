@@ -11,14 +11,16 @@ use crate::init;
 use crate::sys::child::{self, Exit};
 use crate::sys::clone::{Cloned, fork_into};
 use crate::sys::exec::{Vector, execve, exit_child};
-use crate::sys::fd::{adopt, dup_onto, mark_from, read_bounded};
+use crate::sys::fd::{adopt, dup_onto, mark_from, open_path, read_bounded};
+use crate::sys::process::descriptor_of;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, readlink};
 use nix::libc::pid_t;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, send, socketpair,
 };
+use nix::sys::stat::fstat;
 use nix::unistd::{AccessFlags, access, pipe2};
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr};
@@ -42,6 +44,9 @@ pub struct Start<'a> {
     pub stdio: Option<[BorrowedFd<'a>; 2]>,
     /// Descriptors that it has as [`FIRST_PASSED`] and so on.
     pub passed: Vec<BorrowedFd<'a>>,
+    /// Directories that it opens anew once it is prepared, behind those passed: see
+    /// [`Criu::directory`].
+    pub directories: Vec<BorrowedFd<'a>>,
     /// The cgroups it works in.
     pub join: Option<&'a Join>,
     /// Blocked signals to restore.
@@ -113,6 +118,16 @@ impl Criu {
             )));
         }
         Ok(())
+    }
+
+    /// A directory that CRIU opened, by its number there, as a descriptor of this process: CRIU
+    /// opens what a request names by the requester's number, and can mount only in a directory of
+    /// its own mount namespace (mount(2), EINVAL), as it does in the working directory.
+    ///
+    /// # Errors
+    /// pidfd_getfd(2).
+    pub fn directory(&self, number: RawFd) -> Result<OwnedFd> {
+        descriptor_of(self.pidfd.as_fd(), number).at(|| "pidfd_getfd(criu)")
     }
 
     /// Asks something that changes nothing.
@@ -233,7 +248,7 @@ impl Criu {
 }
 
 fn open_log(path: &Path) -> Result<Vec<u8>> {
-    let file = crate::sys::fd::open_path(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
+    let file = open_path(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
     Ok(read_bounded(file.as_fd(), LOG_LIMIT)?)
 }
 
@@ -268,8 +283,11 @@ fn become_criu(
         prepare()?;
     }
     let [stdin, stdout] = start.stdio.unwrap_or([0, 1].map(crate::sys::fd::stdio));
+    let directories =
+        start.directories.iter().map(|fd| open_anew(*fd)).collect::<Result<Vec<_>>>()?;
     let mut wanted = vec![stdin, stdout, said, socket];
     wanted.extend(&start.passed);
+    wanted.extend(directories.iter().map(AsFd::as_fd));
     place(&wanted)?;
     let arguments = ["criu", "swrk", "3"].map(|word| CString::new(word).unwrap_or_default());
     let environment = std::env::vars_os().filter_map(|(name, value)| {
@@ -278,6 +296,21 @@ fn become_criu(
     let environment = Vector::new(environment.collect());
     execve(program, &Vector::new(arguments.into()), &environment)
         .at(|| format!("exec {}", program.to_string_lossy()))
+}
+
+/// The directory at the path of an open one, which must be the same: in another mount namespace it
+/// is another mount's.
+fn open_anew(directory: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    let path = PathBuf::from(readlink(link.as_str()).at(|| format!("readlink({link})"))?);
+    let again = open_path(&path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
+        .at(|| format!("open({})", path.display()))?;
+    let identity = |fd: BorrowedFd<'_>| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+    if identity(directory).at(|| "fstat")? != identity(again.as_fd()).at(|| "fstat")? {
+        let what = format!("{} is another directory by now", path.display());
+        return Err(Error::new(Kind::Init, what));
+    }
+    Ok(again)
 }
 
 /// Gives the descriptors the numbers of their places in the list, and closes all others at
@@ -318,6 +351,20 @@ mod tests {
         let why = "Can't look up x; Dump files failed with -1; Dumping FAILED.";
         assert_eq!(errors(log).unwrap(), why);
         assert_eq!(errors(b"(00.01) Running\n"), None);
+    }
+
+    #[test]
+    fn a_directory_that_was_replaced_is_not_opened_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, away) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::create_dir(&path).unwrap();
+        let fd = open_path(&path, OFlag::O_RDONLY | OFlag::O_DIRECTORY).unwrap();
+        assert!(open_anew(fd.as_fd()).is_ok());
+        // A link at its old path leads elsewhere; the open one keeps its own name.
+        std::fs::rename(&path, &away).unwrap();
+        assert!(open_anew(fd.as_fd()).is_ok());
+        std::fs::remove_dir(&away).unwrap();
+        assert!(open_anew(fd.as_fd()).is_err());
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn stand_in() {
                 }
                 let done = match kind {
                     DUMP | PRE_DUMP => dump(kind, &opts),
-                    RESTORE => restore(&dir),
+                    RESTORE => mounts_in_images(&opts) && restore(&dir),
                     other => panic!("request {other}"),
                 };
                 return answer(kind, done, |_| ());
@@ -167,6 +167,29 @@ fn dump(kind: u64, opts: &[u8]) -> bool {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
     }
     heard
+}
+
+/// Mounts and unmounts in the directory of images, as CRIU does in its working directory for the
+/// control groups: the kernel allows it in a directory of one's own mount namespace only.
+fn mounts_in_images(opts: &[u8]) -> bool {
+    let mut number = None;
+    fields(opts, |field, value| {
+        if field == 1 {
+            number = value.signed();
+        }
+        Ok(())
+    })
+    .unwrap();
+    // By the requester's number, as CRIU opens it.
+    let images = format!("/proc/{}/fd/{}", nix::unistd::getppid(), number.unwrap());
+    std::env::set_current_dir(images).unwrap();
+    let yard = Path::new(".criu.cgyard");
+    fs::create_dir(yard).unwrap();
+    let none = None::<&str>;
+    let mounted = nix::mount::mount(none, yard, Some("tmpfs"), nix::mount::MsFlags::empty(), none);
+    let done = mounted.and_then(|()| nix::mount::umount(yard)).is_ok();
+    fs::remove_dir(yard).unwrap();
+    done
 }
 
 /// "Restores" a process with a network namespace of its own, as containers have.
