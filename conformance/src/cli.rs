@@ -45,6 +45,9 @@ struct Arguments {
     /// Write the errors of the first runtime to this file
     #[arg(long, value_name = "FILE")]
     record_errors: Option<PathBuf>,
+    /// System calls to try in each sweep of the chapter `faults`; 0: every one [default: 8]
+    #[arg(long, value_name = "N")]
+    points: Option<usize>,
     /// Show that each case can fail: run it on the first runtime, broken on purpose
     #[arg(long)]
     self_test: bool,
@@ -109,13 +112,15 @@ fn width(arguments: &Arguments) -> usize {
     arguments.jobs.unwrap_or_else(cpus)
 }
 
-fn workshop() -> Result<Workshop, String> {
-    Workshop::new(Host::look()).map_err(|error| format!("prepare the work directory: {error}"))
+fn workshop(arguments: &Arguments) -> Result<Workshop, String> {
+    let points = arguments.points.map(|points| if points == 0 { usize::MAX } else { points });
+    Workshop::new(Host::look(), points)
+        .map_err(|error| format!("prepare the work directory: {error}"))
 }
 
 fn compare(arguments: &Arguments, chosen: &[&Case], runtimes: &[Runtime]) -> Result<bool, String> {
     let expected = arguments.errors.as_deref().map(Expected::read).transpose()?;
-    let workshop = workshop()?;
+    let workshop = workshop(arguments)?;
     let columns = runtimes.iter().map(|runtime| {
         let jobs: Vec<Job> =
             chosen.iter().map(|case| Job { case, runtime, broken: false }).collect();
@@ -147,7 +152,7 @@ fn compare(arguments: &Arguments, chosen: &[&Case], runtimes: &[Runtime]) -> Res
 
 /// Every case must pass on the runtime and fail on the broken one.
 fn self_test(arguments: &Arguments, chosen: &[&Case], runtime: &Runtime) -> Result<bool, String> {
-    let workshop = workshop()?;
+    let workshop = workshop(arguments)?;
     let [plain, broken] = [false, true].map(|broken| {
         let jobs: Vec<Job> = chosen.iter().map(|case| Job { case, runtime, broken }).collect();
         workshop.run(&jobs, width(arguments))

@@ -57,6 +57,11 @@ impl Container {
         self.driver.call(&arguments)
     }
 
+    /// `list` of all containers, as JSON.
+    pub fn list(&self) -> Result<Output, Stop> {
+        self.driver.call(&["list", "--format", "json"])
+    }
+
     /// Any operation with words after the id.
     pub fn call_after(&self, verb: &str, words: &[&str]) -> Result<Output, Stop> {
         let mut arguments = vec![verb, &self.id];

@@ -31,18 +31,24 @@ pub struct Context {
     pub notes: Vec<String>,
     /// The runtime's answer to bad input, for comparison with the expected one.
     pub error: String,
+    /// How many points of a sweep to try.
+    pub points: usize,
+    /// Points of a sweep survived, of those tried.
+    pub tally: Option<(usize, usize)>,
     containers: u32,
 }
 
 impl Context {
     /// A world in `driver`'s directory.
-    pub fn new(driver: Driver, host: Host, cgroup: String) -> std::io::Result<Self> {
+    pub fn new(driver: Driver, host: Host, cgroup: String, points: usize) -> std::io::Result<Self> {
         fs::create_dir_all(driver.root())?;
         let euid = driver.user.unwrap_or(host.euid);
         let config = bundle::config(driver.runtime.config_version(), euid, &cgroup);
         let driver = Rc::new(driver);
         let (notes, error) = (Vec::new(), String::new());
-        let context = Self { driver, host, config, cgroup, notes, error, containers: 0 };
+        let (tally, containers) = (None, 0);
+        let context =
+            Self { driver, host, config, cgroup, notes, error, points, tally, containers };
         context.make_bundle()?;
         Ok(context)
     }
@@ -69,7 +75,7 @@ impl Context {
             env: Vec::new(),
         };
         fs::create_dir_all(&driver.dir)?;
-        *self = Self::new(driver, self.host.clone(), self.cgroup.clone())?;
+        *self = Self::new(driver, self.host.clone(), self.cgroup.clone(), self.points)?;
         Ok(())
     }
 

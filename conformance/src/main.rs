@@ -14,6 +14,7 @@ mod container;
 mod context;
 mod coverage;
 mod expected;
+mod faults;
 mod host;
 mod json;
 mod mutant;

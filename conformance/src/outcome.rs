@@ -50,6 +50,9 @@ pub struct Outcome {
     /// The runtime's answer to bad input, without what differs between two runs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error: String,
+    /// Points of a sweep survived, of those tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<(usize, usize)>,
     /// Milliseconds it took.
     pub ms: u64,
 }
@@ -64,6 +67,6 @@ impl Outcome {
             Err(Stop::Skip(reason)) => (Word::Skip, reason),
             Err(Stop::Suite(reason)) => (Word::Error, reason),
         };
-        Self { id: id.into(), verdict, reason, saw, error: String::new(), ms: 0 }
+        Self { id: id.into(), verdict, reason, saw, error: String::new(), tally: None, ms: 0 }
     }
 }

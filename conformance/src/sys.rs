@@ -264,3 +264,11 @@ fn interface(name: &str) -> Result<libc::ifreq, Errno> {
     }
     Ok(request)
 }
+
+/// Lets `command` be traced by the thread that starts it, from its execve on (PTRACE_TRACEME).
+pub fn trace_from_exec(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let traced = || nix::sys::ptrace::traceme().map_err(std::io::Error::from);
+    // SAFETY: in the new process it makes one system call and touches nothing else.
+    unsafe { command.pre_exec(traced) };
+}

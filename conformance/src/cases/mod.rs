@@ -53,6 +53,7 @@ pub fn all() -> Vec<Case> {
         terminal::cases,
         security::cases,
         robustness::cases,
+        crate::faults::cases,
     ];
     for chapter in chapters {
         all.extend(chapter());

@@ -1,7 +1,7 @@
 //! Runs cases: each in a process of its own, several at a time, with a limit.
 
 pub mod one;
-mod sweep;
+pub mod sweep;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -17,21 +17,26 @@ use crate::case::{Case, Stop};
 use crate::host::Host;
 use crate::outcome::Outcome;
 use crate::runtime::Runtime;
-use crate::{process, sys};
+use crate::{faults, process, sys};
 
 /// How long a case may take.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// The same for a sweep over every system call.
+const LONG: Duration = Duration::from_secs(4 * 3600);
 
 /// The directory and the names of one run, removed at its end.
 pub struct Workshop {
     dir: PathBuf,
     tag: String,
     host: Host,
+    /// How many points of a sweep to try.
+    points: Option<usize>,
 }
 
 impl Workshop {
     /// Makes the directory and puts the probe and the mutant into it.
-    pub fn new(host: Host) -> std::io::Result<Self> {
+    pub fn new(host: Host, points: Option<usize>) -> std::io::Result<Self> {
         sys::become_subreaper()?;
         let tag = format!("hull-conformance-{}", std::process::id());
         let dir = std::env::temp_dir().join(&tag);
@@ -42,7 +47,7 @@ impl Workshop {
         std::fs::set_permissions(dir.join("probe"), std::fs::Permissions::from_mode(0o755))?;
         // A link, not a copy: it may lie on a file system mounted noexec for others.
         std::fs::hard_link(dir.join("probe"), dir.join("mutant"))?;
-        Ok(Self { dir, tag, host })
+        Ok(Self { dir, tag, host, points })
     }
 
     /// The machine it runs on.
@@ -103,6 +108,7 @@ impl Workshop {
             dir: dir.to_owned(),
             cgroup: cgroup.to_owned(),
             host: self.host.clone(),
+            points: self.points.unwrap_or(faults::SAMPLE),
         };
         let mut command = Command::new(self.dir.join("probe"));
         command.arg0("case").arg(serde_json::to_string(&setup)?);
@@ -114,7 +120,7 @@ impl Workshop {
             live.push(i32::try_from(child.id()).unwrap_or(-1));
             child
         };
-        let text = finish(&mut child);
+        let text = finish(&mut child, if self.points.is_some() { LONG } else { LIMIT });
         let pid = i32::try_from(child.id()).unwrap_or(-1);
         if let Ok(mut live) = live.lock() {
             live.retain(|other| *other != pid);
@@ -152,12 +158,12 @@ fn take<'a, T>(next: &AtomicUsize, jobs: &'a [T]) -> Option<(usize, &'a T)> {
 }
 
 /// Reads the outcome and waits; a process that lives on after the limit is killed.
-fn finish(child: &mut Child) -> std::io::Result<String> {
+fn finish(child: &mut Child, limit: Duration) -> std::io::Result<String> {
     let pid = i32::try_from(child.id()).unwrap_or(-1);
     let mut text = String::new();
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
-        let late = receiver.recv_timeout(LIMIT).is_err();
+        let late = receiver.recv_timeout(limit).is_err();
         if late {
             process::kill(pid);
         }
@@ -171,7 +177,7 @@ fn finish(child: &mut Child) -> std::io::Result<String> {
     let late = watch.join().unwrap_or(true);
     child.wait()?;
     if late {
-        return Err(std::io::Error::other(format!("not done after {} s", LIMIT.as_secs())));
+        return Err(std::io::Error::other(format!("not done after {} s", limit.as_secs())));
     }
     Ok(text)
 }

@@ -32,6 +32,8 @@ pub struct Setup {
     pub cgroup: String,
     /// The machine.
     pub host: Host,
+    /// How many points of a sweep to try.
+    pub points: usize,
 }
 
 /// Runs the case its argument describes and prints the outcome.
@@ -65,7 +67,7 @@ fn run(case: &Case, setup: Setup) -> Outcome {
         env: Vec::new(),
     };
     let ready = sys::become_subreaper().map_err(std::io::Error::from);
-    let context = ready.and_then(|()| Context::new(driver, setup.host, setup.cgroup));
+    let context = ready.and_then(|()| Context::new(driver, setup.host, setup.cgroup, setup.points));
     let mut context = match context {
         Ok(context) => context,
         Err(error) => {
@@ -76,5 +78,6 @@ fn run(case: &Case, setup: Setup) -> Outcome {
     let verdict = case.run(&mut context);
     let mut outcome = Outcome::new(&case.id, case.level(), verdict, context.notes);
     outcome.error = context.error;
+    outcome.tally = context.tally;
     outcome
 }

@@ -11,11 +11,11 @@ use crate::process;
 
 /// After one case: its orphans, cgroups, mounts and files.
 pub fn after(dir: &Path, cgroup: &str, host: &Host, live: &Mutex<Vec<i32>>) {
-    empty_cgroups(cgroup, host);
-    if let Ok(live) = live.lock() {
-        process::kill_children(&live);
-    }
-    remove_cgroups(cgroup, host);
+    clear_cgroups(cgroup, host, || {
+        if let Ok(live) = live.lock() {
+            process::kill_children(&live);
+        }
+    });
     unmount(dir);
     // Left in the temporary directory at worst; the run's end tries again.
     let _ = fs::remove_dir_all(dir);
@@ -23,13 +23,20 @@ pub fn after(dir: &Path, cgroup: &str, host: &Host, live: &Mutex<Vec<i32>>) {
 
 /// At the end of a run.
 pub fn all(dir: &Path, tag: &str, host: &Host) {
-    empty_cgroups(tag, host);
-    process::kill_children(&[]);
-    remove_cgroups(tag, host);
+    clear_cgroups(tag, host, || {
+        process::kill_children(&[]);
+    });
     unmount(dir);
     if let Err(error) = fs::remove_dir_all(dir) {
         eprintln!("hull-conformance: {} is left: {error}", dir.display());
     }
+}
+
+/// Kills what is in the cgroups, reaps it, and removes them.
+pub fn clear_cgroups(cgroup: &str, host: &Host, reap: impl FnOnce()) {
+    empty_cgroups(cgroup, host);
+    reap();
+    remove_cgroups(cgroup, host);
 }
 
 fn directories(cgroup: &str, host: &Host) -> Vec<PathBuf> {
@@ -84,7 +91,7 @@ fn tree(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Detaches every mount below a directory, the last one first.
-fn unmount(dir: &Path) {
+pub fn unmount(dir: &Path) {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let targets = mountinfo.lines().rev().filter_map(|line| line.split(' ').nth(4));
     for target in targets.filter(|target| Path::new(target).starts_with(dir)) {

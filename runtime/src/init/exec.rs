@@ -200,8 +200,8 @@ fn home(uid: u32) -> Result<String> {
     Ok(home_in(&String::from_utf8_lossy(&text), uid).unwrap_or_else(|| "/".to_owned()))
 }
 
-/// `name:password:uid:gid:gecos:home:shell` (passwd(5)); the first line with the uid counts.
-fn home_in(passwd: &str, uid: u32) -> Option<String> {
+/// `name:password:uid:gid:gecos:home:shell` (passwd(5)): the home of the first line with the uid.
+pub fn home_in(passwd: &str, uid: u32) -> Option<String> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let found = fields.nth(2)?.parse() == Ok(uid);
