@@ -1,5 +1,6 @@
 //! All cases, a file a chapter.
 
+mod adversity;
 mod cgroup_limits;
 mod cgroups;
 mod compat;
@@ -53,6 +54,7 @@ pub fn all() -> Vec<Case> {
         terminal::cases,
         security::cases,
         robustness::cases,
+        adversity::cases,
         crate::faults::cases,
     ];
     for chapter in chapters {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -27,6 +27,12 @@ pub enum Side {
     /// Its children, up to the container's program, and an init that waits for it.
     Init,
 }
+
+/// Children and tracees of this thread, not of others (waitpid(2)).
+const OWN: WaitPidFlag = WaitPidFlag::__WALL.union(WaitPidFlag::__WNOTHREAD);
+
+/// Signals by which the processor ends a program.
+const CRASH: [Signal; 4] = [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE];
 
 /// What happens at a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,9 +137,7 @@ impl<'a> Tracer<'a> {
         sys::trace_from_exec(&mut command);
         let child = command.spawn().map_err(|error| errno(&error))?;
         let main = i32::try_from(child.id()).unwrap_or(-1);
-        // It stops with SIGTRAP once execve is done.
-        waitpid(Pid::from_raw(main), Some(WaitPidFlag::__WALL))?;
-        ptrace::setoptions(Pid::from_raw(main), options)?;
+        seize(Pid::from_raw(main), options)?;
         let trace = Trace { exit: None, calls: Vec::new(), hit: false };
         let (tasks, counts) = (HashMap::new(), [0; 2]);
         let mut tracer =
@@ -145,7 +149,6 @@ impl<'a> Tracer<'a> {
             tracer.waiting = Some(init);
             ptrace::interrupt(Pid::from_raw(init))?;
         }
-        tracer.resume(main, None);
         Ok(tracer)
     }
 
@@ -162,7 +165,7 @@ impl<'a> Tracer<'a> {
 
     fn run(mut self) -> Result<Trace, Errno> {
         while !self.done() {
-            match waitpid(None, Some(WaitPidFlag::__WALL)) {
+            match waitpid(None, Some(OWN)) {
                 Ok(status) => self.see(status),
                 Err(Errno::EINTR) => {}
                 Err(Errno::ECHILD) => break,
@@ -189,14 +192,19 @@ impl<'a> Tracer<'a> {
             }
             WaitStatus::PtraceSyscall(pid) => self.called(pid.as_raw()),
             WaitStatus::PtraceEvent(pid, _, event) => self.event(pid.as_raw(), event),
+            // The first process of a pid namespace would survive its own crash while it is traced
+            // (force_sig in kernel/signal.c).
+            WaitStatus::Stopped(pid, signal) if CRASH.contains(&signal) => {
+                self.forget(pid.as_raw());
+                // Killed meanwhile: then there is nothing to let go.
+                let _ = ptrace::detach(pid, signal);
+            }
             WaitStatus::Stopped(pid, signal) => {
                 let tid = pid.as_raw();
-                let new = !self.tasks.contains_key(&tid);
-                if new {
+                if !self.tasks.contains_key(&tid) {
                     self.take(tid);
                 }
-                // A new task begins with a SIGSTOP of the tracing's own.
-                self.resume(tid, Some(signal).filter(|_| !new));
+                self.resume(tid, Some(signal));
             }
             _ => {}
         }
@@ -285,6 +293,16 @@ impl<'a> Tracer<'a> {
         // Killed meanwhile: its end is told next.
         let _ = if idle { ptrace::cont(pid, signal) } else { ptrace::syscall(pid, signal) };
     }
+}
+
+/// From PTRACE_TRACEME to PTRACE_SEIZE, of a process that has just been executed: only of the latter
+/// a child that is let go before its first step goes on. The other's would stay stopped.
+fn seize(pid: Pid, options: Options) -> Result<(), Errno> {
+    waitpid(pid, Some(OWN))?;
+    ptrace::detach(pid, Signal::SIGSTOP)?;
+    waitpid(pid, Some(OWN | WaitPidFlag::WUNTRACED))?;
+    ptrace::seize(pid, options)?;
+    kill(pid, Signal::SIGCONT)
 }
 
 fn errno(error: &std::io::Error) -> Errno {

@@ -5,6 +5,7 @@ use super::file::read_open;
 use crate::error::{At, Error, Result};
 use crate::sys::dir;
 use crate::sys::fd::open_path;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
 use std::ffi::CString;
@@ -103,7 +104,7 @@ impl Layout {
     /// place is a mount: nothing else is made in that directory.
     pub fn detect(own_path: bool) -> Result<Self> {
         let root = Path::new(ROOT);
-        if filesystem(root) == Some(CGROUP2_SUPER_MAGIC) {
+        if filesystem(root)? == Some(CGROUP2_SUPER_MAGIC) {
             return detect_v2(root, own_path);
         }
         let own = read_proc("/proc/self/cgroup")?;
@@ -115,7 +116,7 @@ impl Layout {
             if controllers.is_empty() {
                 // The unified hierarchy: always at this name on hybrid hosts.
                 let mount = root.join("unified");
-                unified = (filesystem(&mount) == Some(CGROUP2_SUPER_MAGIC)).then_some(mount);
+                unified = (filesystem(&mount)? == Some(CGROUP2_SUPER_MAGIC)).then_some(mount);
                 continue;
             }
             let known: Vec<String> = controllers
@@ -175,7 +176,7 @@ fn locate(
         // The own cgroup has to be visible as well. In a container without a cgroup namespace it
         // isn't: the path is the host's.
         let visible =
-            !own_matters || own == "/" || filesystem(&below(&mount)) == Some(CGROUP_SUPER_MAGIC);
+            !own_matters || own == "/" || filesystem(&below(&mount))? == Some(CGROUP_SUPER_MAGIC);
         if visible && present.iter().any(|entry| entry.to_bytes() == name.as_bytes()) {
             return Ok(Some((mount, own.to_owned())));
         }
@@ -274,8 +275,13 @@ fn entries(path: &Path) -> Result<Vec<CString>> {
 }
 
 /// The type of the filesystem `path` is on; nothing if there is no such path.
-fn filesystem(path: &Path) -> Option<FsType> {
-    statfs(path).ok().map(|stat| stat.filesystem_type())
+fn filesystem(path: &Path) -> Result<Option<FsType>> {
+    match statfs(path) {
+        Ok(stat) => Ok(Some(stat.filesystem_type())),
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => Ok(None),
+        // A hierarchy that is there must not be taken for one that is not.
+        Err(errno) => Err(errno).at(|| format!("statfs {path:?}")),
+    }
 }
 
 /// A file of /proc.

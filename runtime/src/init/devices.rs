@@ -75,7 +75,6 @@ fn make_in(parent: BorrowedFd<'_>, name: &CStr, op: &DeviceOp, bind: bool) -> Re
         Ok(()) if op.uid == 0 && op.gid == 0 => Ok(()),
         Ok(()) => own(parent, name, op),
         Err(Errno::EEXIST) => existing(parent, name, op),
-        Err(Errno::EPERM) if !is_fifo => bind_node(parent, name, op),
         Err(errno) => Err(errno).at(|| "mknodat"),
     }
 }

@@ -20,7 +20,7 @@ use crate::sys::child;
 use crate::sys::clone::{Cloned, fork_into};
 use crate::sys::exec::{Vector, exit_child};
 use channel::{Channel, Message};
-use namespaces::Opened;
+use namespaces::{Away, Opened};
 use nix::libc::{self, pid_t};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -109,27 +109,16 @@ impl Sandbox {
 /// # Errors
 /// The clone, the maps; what init does is heard in [`attend`].
 pub fn init(staged: &Staged<'_>, cgroup: Cgroup) -> Result<Sandbox> {
-    let (ours, theirs) = Channel::pair()?;
     let spawn = &staged.plan.spawn;
-    let away = staged.namespaces.enter(&spawn.runtime_enters)?;
-    let first = if spawn.intermediate { 0 } else { spawn.clone };
-    let into = staged.join.into.as_ref().map(AsFd::as_fd);
-    let cloned = fork_into(first, into, false).at(|| clone_hint(staged.plan));
-    let (pid, pidfd) = match cloned {
-        Ok(Cloned::Child) => {
-            drop(ours);
-            exit_child(crate::init::main(staged, &theirs))
-        }
-        Ok(Cloned::Parent { pid, pidfd }) => (pid, pidfd),
+    let (mut sandbox, away) = match clone(staged) {
+        Ok(cloned) => cloned,
         Err(error) => {
-            away.leave()?;
+            // Best effort: the error that led here is the one to report.
             let _ = cgroup.undo();
             return Err(error);
         }
     };
-    drop(theirs);
-    let mut sandbox =
-        Sandbox { pid, pidfd, channel: ours, cgroup: Some(cgroup), rdt: None, released: false };
+    sandbox.cgroup = Some(cgroup);
     away.leave()?;
     if let Some((unit, below)) = &staged.join.unit {
         unit.attach(below, sandbox.pid)?;
@@ -141,6 +130,29 @@ pub fn init(staged: &Staged<'_>, cgroup: Cgroup) -> Result<Sandbox> {
         sandbox.channel.go_on()?;
     }
     Ok(sandbox)
+}
+
+/// Clones init from the namespaces it has to be born in; the way back is for the caller to go.
+fn clone(staged: &Staged<'_>) -> Result<(Sandbox, Away)> {
+    let (ours, theirs) = Channel::pair()?;
+    let spawn = &staged.plan.spawn;
+    let away = staged.namespaces.enter(&spawn.runtime_enters)?;
+    let first = if spawn.intermediate { 0 } else { spawn.clone };
+    let into = staged.join.into.as_ref().map(AsFd::as_fd);
+    match fork_into(first, into, false).at(|| clone_hint(staged.plan)) {
+        Ok(Cloned::Child) => {
+            drop(ours);
+            exit_child(crate::init::main(staged, &theirs))
+        }
+        Ok(Cloned::Parent { pid, pidfd }) => {
+            let (channel, released) = (ours, false);
+            Ok((Sandbox { pid, pidfd, channel, cgroup: None, rdt: None, released }, away))
+        }
+        Err(error) => {
+            away.leave()?;
+            Err(error)
+        }
+    }
 }
 
 /// Takes over from the intermediate: its clone is our child by CLONE_PARENT.

@@ -62,12 +62,13 @@ impl Opened {
     pub fn enter(&self, kinds: &[NamespaceType]) -> Result<Away> {
         let mut away = Away(Vec::with_capacity(kinds.len()));
         for kind in kinds {
-            let own = own(*kind)?;
-            if let Err(error) = self.join(*kind) {
-                away.leave()?;
-                return Err(error);
+            match own(*kind).and_then(|own| self.join(*kind).map(|()| own)) {
+                Ok(own) => away.0.push((*kind, own)),
+                Err(error) => {
+                    away.leave()?;
+                    return Err(error);
+                }
             }
-            away.0.push((*kind, own));
         }
         Ok(away)
     }
