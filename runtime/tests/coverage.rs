@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "coverage/unsafe_code.rs"]
+mod unsafe_code;
+
 use hull::cli::entries::ENTRIES;
 use hull::cli::help;
 use serde_json::Value;
