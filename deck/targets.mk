@@ -2,17 +2,34 @@
 
 DECK := target/debug/deck
 
+# Properties are tested with the same inputs every time; `cargo test` by itself tries others.
+export PROPTEST_RNG_SEED ?= 20261128
+
 .PHONY: deck-build
 deck-build: deps
 	$(CARGO) build --locked -p deck
 
 .PHONY: deck-images
-deck-images: deps ## The image store against registries, skopeo and umoci (needs root)
-	$(CARGO) test --locked -p deck --test images -- --test-threads 3
+deck-images: deps build ## The image store against registries, Docker, Podman, skopeo, umoci (needs root)
+	DECK_TEST_HULL=$(CURDIR)/$(HULL) $(CARGO) test --locked -p deck --test images -- \
+		--test-threads 3
 
 .PHONY: deck-images-kill
 deck-images-kill: deps ## Kill pull, load and rmi at 150 moments each
 	DECK_KILL_ROUNDS=150 $(CARGO) test --locked -p deck --test images -- faults
+
+.PHONY: deck-images-bench
+deck-images-bench: deps ## Pull, load and save beside Docker, Podman, skopeo with umoci, and ctr
+	$(CARGO) build --release --locked -p deck
+	$(CARGO) test --locked -p deck --test images --no-run
+	@# A network namespace of its own: the registry is on its loopback.
+	DECK_BENCH_DECK=$(CURDIR)/target/release/deck unshare --net --mount --propagation private \
+		sh -c 'ip link set lo up && exec "$$@"' sh $(CARGO) test -q --offline --locked -p deck \
+		--test images -- --ignored --exact bench::images --nocapture
+
+.PHONY: deck-fuzz
+deck-fuzz: deps ## Fuzz deck's readers of layers, manifests and names; DECK_FUZZ_SECONDS=60 each
+	deck/fuzz/run.sh $(or $(DECK_FUZZ_SECONDS),60) target/fuzz
 
 .PHONY: deck-net-test
 deck-net-test: deps ## deck's networks on the real kernel (root; in network namespaces of its own)

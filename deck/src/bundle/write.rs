@@ -1,7 +1,8 @@
 //! A whole bundle of an image: config.json and rootfs, for people who drive hull themselves.
 
-use super::wishes::Wishes;
+use super::wishes::{MountSource, Wishes};
 use super::{Host, Input, spec, user};
+use crate::engine::root::Root;
 use crate::error::{At, Error, Result};
 use crate::image::{Image, ImageConfig, Images, SnapshotOptions};
 use nix::mount::{MsFlags, mount};
@@ -45,7 +46,7 @@ pub async fn write(
     }
     let result = fill(images, image, dir, wishes, rootfs).await;
     if result.is_err() {
-        let _ = remove(images, dir).await;
+        let _ = take_away(images, dir).await;
         if !made {
             fs::create_dir(dir).at(|| format!("mkdir {}", dir.display()))?;
         }
@@ -72,6 +73,7 @@ async fn fill(
             }
         }
     }
+    mount_sources(dir, &target, wishes)?;
     let mut wishes = wishes.clone();
     let mut annotations = annotations(&image.config);
     annotations.append(&mut wishes.annotations);
@@ -99,6 +101,37 @@ async fn fill(
         .at(|| format!("write {}", path.display()))
 }
 
+/// Checks that what is bound in is there. A relative place is the bundle's own: it is made, with
+/// what the image has where it will be mounted, as Docker fills new volumes.
+fn mount_sources(dir: &Path, target: &Path, wishes: &Wishes) -> Result<()> {
+    for wish in &wishes.mounts {
+        let MountSource::Bind(source) = &wish.source else { continue };
+        if source.is_absolute() {
+            if !source.exists() {
+                let shown = source.display();
+                return Err(Error::invalid(format!("bind source path does not exist: {shown}")));
+            }
+            continue;
+        }
+        let place = dir.join(source);
+        let above = place.parent().unwrap_or(dir);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o711)
+            .create(above)
+            .at(|| format!("mkdir {}", above.display()))?;
+        let root = Root::at(target)?;
+        let wanted = wish.target.to_string_lossy();
+        if root.is_directory(&wanted) {
+            root.copy_out(&wanted, &place).at(|| format!("fill volume {wanted}"))?;
+        } else {
+            let mkdir = DirBuilder::new().mode(0o755).create(&place);
+            mkdir.at(|| format!("mkdir {}", place.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// The snapshot behind an overlay bundle: named by the bundle's place.
 fn key(dir: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
@@ -120,8 +153,16 @@ fn mount_at(entry: &crate::image::Mount, target: &Path) -> Result<()> {
 /// Removes a bundle made by [`write`], with its overlay.
 ///
 /// # Errors
-/// It is still mounted elsewhere, or the disk fails.
+/// It is none, it is still mounted elsewhere, or the disk fails.
 pub async fn remove(images: &Images, dir: &Path) -> Result<()> {
+    let dir = &fs::canonicalize(dir).at(|| format!("bundle {}", dir.display()))?;
+    if !dir.join("config.json").is_file() || !dir.join("rootfs").is_dir() {
+        return Err(Error::invalid(format!("{}: no bundle", dir.display())));
+    }
+    take_away(images, dir).await
+}
+
+async fn take_away(images: &Images, dir: &Path) -> Result<()> {
     let target = dir.join("rootfs");
     let snapshots = images.snapshots();
     let key = key(dir);

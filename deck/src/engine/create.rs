@@ -287,7 +287,7 @@ pub fn valid_name(name: &str) -> Result<String> {
 }
 
 /// Puts Docker's defaults where the request says nothing; answers warnings.
-fn defaults(request: &mut CreateRequest) -> Vec<String> {
+pub(super) fn defaults(request: &mut CreateRequest) -> Vec<String> {
     let host = &mut request.host;
     if matches!(host.network_mode.as_str(), "" | "default") {
         host.network_mode = "bridge".into();

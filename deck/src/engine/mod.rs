@@ -8,6 +8,7 @@
 
 pub mod archive;
 mod attach;
+pub mod bundle;
 pub mod changes;
 mod create;
 mod dockerfile;
@@ -33,7 +34,7 @@ pub mod publish;
 pub mod record;
 mod remove;
 mod restart;
-mod root;
+pub(crate) mod root;
 mod signal;
 pub mod start;
 pub mod stats;

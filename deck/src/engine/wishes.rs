@@ -1,5 +1,6 @@
 //! From a container's record to the wishes its spec is made of.
 
+use super::model::config::ContainerConfig;
 use super::model::host::{HostConfig, Resources, ThrottleDevice};
 use super::record::{Container, MountPoint};
 use super::{Engine, host_state};
@@ -29,18 +30,8 @@ impl Engine {
         let mut mounts = self.mount_wishes(container)?;
         let (ipc, shared) = self.ipc(host)?;
         mounts.extend(shared);
-        let console = host.console_size;
         Ok(Wishes {
-            group_add: host.group_add.clone().unwrap_or_default(),
-            tty: config.tty,
-            console_size: (console != [0, 0]).then_some((console[0], console[1])),
-            hostname: config.hostname.clone(),
-            domainname: config.domainname.clone(),
-            init: if host.init == Some(true) { Some(find_init()?) } else { None },
-            annotations: host.annotations.clone().unwrap_or_default(),
             mounts,
-            read_only: host.readonly_rootfs,
-            shm_size: u64::try_from(host.shm_size).ok().filter(|size| *size > 0),
             namespaces: Namespaces {
                 network,
                 pid: self.joined(&host.pid_mode, "pid")?,
@@ -52,16 +43,9 @@ impl Engine {
                 },
                 user: None,
             },
-            security: security(host)?,
-            resources: resources(&host.resources),
-            ulimits: ulimits(&host.resources),
-            sysctls: host.sysctls.clone().unwrap_or_default(),
-            devices: devices(&host.resources),
-            device_cgroup_rules: host.resources.device_cgroup_rules.clone().unwrap_or_default(),
-            oom_score_adj: (host.oom_score_adj != 0).then_some(host.oom_score_adj),
             // An ordinary user's engine has no cgroup to put containers in: the runtime makes do.
             cgroups_path: host_state::may_make_cgroups().then(|| cgroups_path(container)),
-            ..Wishes::default()
+            ..plain(config, host)?
         })
     }
 
@@ -140,6 +124,33 @@ impl Engine {
             other.id
         )))
     }
+}
+
+/// The wishes that need nothing but the request.
+///
+/// # Errors
+/// An option can't be meant, or the init it asks for is not on this host.
+pub(super) fn plain(config: &ContainerConfig, host: &HostConfig) -> Result<Wishes> {
+    let console = host.console_size;
+    Ok(Wishes {
+        group_add: host.group_add.clone().unwrap_or_default(),
+        tty: config.tty,
+        console_size: (console != [0, 0]).then_some((console[0], console[1])),
+        hostname: config.hostname.clone(),
+        domainname: config.domainname.clone(),
+        init: if host.init == Some(true) { Some(find_init()?) } else { None },
+        annotations: host.annotations.clone().unwrap_or_default(),
+        read_only: host.readonly_rootfs,
+        shm_size: u64::try_from(host.shm_size).ok().filter(|size| *size > 0),
+        security: security(host)?,
+        resources: resources(&host.resources),
+        ulimits: ulimits(&host.resources),
+        sysctls: host.sysctls.clone().unwrap_or_default(),
+        devices: devices(&host.resources),
+        device_cgroup_rules: host.resources.device_cgroup_rules.clone().unwrap_or_default(),
+        oom_score_adj: (host.oom_score_adj != 0).then_some(host.oom_score_adj),
+        ..Wishes::default()
+    })
 }
 
 /// The cgroup, below the parent asked for.

@@ -110,6 +110,16 @@ mod tests {
         assert_eq!(plain([gzip.clone(), gzip].concat()), text.repeat(2));
     }
 
+    #[test]
+    fn more_memory_than_real_layers_need_is_refused() {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(ZSTD_WINDOW + 1).unwrap();
+        encoder.write_all(b"some text").unwrap();
+        let bytes = encoder.finish().unwrap();
+        let mut reader = reader(Box::new(Cursor::new(bytes))).unwrap();
+        assert!(reader.read_to_end(&mut Vec::new()).is_err());
+    }
+
     proptest! {
         #[test]
         fn no_input_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), magic in 0..5usize) {

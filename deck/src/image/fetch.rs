@@ -16,7 +16,11 @@ use hyper::body::Bytes;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// Held by work on blocking threads: it outlives the future that asked for it, and who lets go of
+/// the store's lock has to know when it is over.
+pub type Busy = Sender<()>;
 
 /// Pieces under way between network and disk, some ten KiB each.
 const QUEUE: usize = 16;
@@ -58,7 +62,7 @@ pub async fn small(repository: &Repository, blob: &Descriptor, most: u64) -> Res
     let digest = hasher.finish();
     if digest != blob.digest {
         let message = format!("blob verification failed for digest {}: got {digest}", blob.digest);
-        return Err(Error::internal(message));
+        return Err(Error::invalid(message));
     }
     Ok(bytes)
 }
@@ -72,6 +76,7 @@ pub async fn layer(
     store: &Arc<Store>,
     repository: &Repository,
     job: &Job,
+    busy: &Busy,
     sink: &Sink,
 ) -> Result<BTreeMap<Digest, Unpacked>> {
     let digest = &job.descriptor.digest;
@@ -83,7 +88,8 @@ pub async fn layer(
     let mut chains = job.chains.clone();
     if !store.has_blob(digest) {
         let first = chains.first().cloned();
-        let made = download(store, repository, &job.descriptor, first.is_some(), sink).await?;
+        let made =
+            download(store, repository, &job.descriptor, first.is_some(), busy, sink).await?;
         if let (Some(chain), Some(made)) = (first, made) {
             chains.remove(0);
             unpacked.insert(chain, made);
@@ -99,7 +105,12 @@ pub async fn layer(
             path: store.blob(digest),
             size: job.descriptor.size,
         };
-        let made = blocking(move |cancel| unpack_file(&store, &job, cancel, "Extracting", &sink));
+        let busy = Busy::clone(busy);
+        let made = blocking(move |cancel| {
+            let made = unpack_file(&store, &job, cancel, "Extracting", &sink);
+            drop(busy);
+            made
+        });
         unpacked.insert(chain, made.await?);
     }
     sink(Progress::layer(id, "Pull complete"));
@@ -118,10 +129,11 @@ async fn download(
     repository: &Repository,
     descriptor: &Descriptor,
     wanted: bool,
+    busy: &Busy,
     sink: &Sink,
 ) -> Result<Option<Unpacked>> {
     loop {
-        match attempt(store, repository, descriptor, wanted, sink).await? {
+        match attempt(store, repository, descriptor, wanted, busy, sink).await? {
             Outcome::Done(unpacked) => return Ok(unpacked),
             Outcome::Stale => {}
         }
@@ -133,6 +145,7 @@ async fn attempt(
     repository: &Repository,
     descriptor: &Descriptor,
     wanted: bool,
+    busy: &Busy,
     sink: &Sink,
 ) -> Result<Outcome> {
     let path = store.partial(&descriptor.digest);
@@ -146,8 +159,12 @@ async fn attempt(
     let pipe = Arc::new(Mutex::new(Pipe::new(writer, receiver, descriptor, sink)));
     let work = {
         let (store, descriptor) = (Arc::clone(store), descriptor.clone());
-        let sink = Sink::clone(sink);
-        blocking(move |_| consume(&store, &pipe, &descriptor, wanted, resumed, &sink))
+        let (sink, busy) = (Sink::clone(sink), Busy::clone(busy));
+        blocking(move |_| {
+            let outcome = consume(&store, &pipe, &descriptor, wanted, resumed, &sink);
+            drop(busy);
+            outcome
+        })
     };
     let mut stream = BlobStream::new(repository.clone(), descriptor.clone(), resumed);
     let feed = async move {
@@ -162,6 +179,10 @@ async fn attempt(
         Ok(())
     };
     let (fed, done): (Result<()>, Result<Outcome>) = tokio::join!(feed, work);
+    if fed.as_ref().is_err_and(|error| error.status == 400) {
+        // Not broken off, but wrong: nothing to go on with.
+        std::fs::remove_file(&path).at(|| format!("remove {}", path.display()))?;
+    }
     fed?;
     done
 }
@@ -195,7 +216,7 @@ fn consume(
         if resumed > 0 {
             return Ok(Outcome::Stale);
         }
-        return Err(Error::internal(format!(
+        return Err(Error::invalid(format!(
             "filesystem layer verification failed for digest {}: got {digest}",
             descriptor.digest
         )));

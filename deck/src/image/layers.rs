@@ -24,9 +24,9 @@ pub struct Unpacked {
     implied: BTreeSet<PathBuf>,
 }
 
-/// Smallest unpacked size that may look like a bomb, and the ratio that makes it one: gzip's own
-/// bound is 1032, real layers stay below 50.
+/// Smallest unpacked size that may look like a bomb.
 const BOMB_SIZE: u64 = 8 << 30;
+/// The ratio that makes it one: gzip's own bound is 1032, real layers stay below 50.
 const BOMB_RATIO: u64 = 500;
 
 /// Unpacks a layer, compressed or not, and computes its diff id.
@@ -38,7 +38,7 @@ pub fn unpack(store: &Store, raw: Box<dyn Read + Send + '_>) -> Result<Unpacked>
     let compressed = Arc::new(AtomicU64::new(0));
     let counted = Counted { reader: raw, count: Arc::clone(&compressed) };
     let plain = decompress::reader(Box::new(counted))?;
-    let mut hashed = Hashed { reader: plain, hasher: Hasher::sha256(), count: 0, compressed };
+    let mut hashed = Hashed::new(plain, compressed, BOMB_SIZE);
     let Applied { size, implied, .. } =
         apply::apply(&root, &mut hashed, &Options::layer(Whiteouts::Overlay))?;
     Ok(Unpacked { staging, diff: hashed.hasher.finish(), size, implied })
@@ -106,6 +106,14 @@ struct Hashed<R> {
     hasher: Hasher,
     count: u64,
     compressed: Arc<AtomicU64>,
+    suspicious: u64,
+}
+
+impl<R> Hashed<R> {
+    /// `compressed` counts what the reader is made of; below `suspicious` bytes nothing is a bomb.
+    fn new(reader: R, compressed: Arc<AtomicU64>, suspicious: u64) -> Self {
+        Self { reader, hasher: Hasher::sha256(), count: 0, compressed, suspicious }
+    }
 }
 
 impl<R: Read> Read for Hashed<R> {
@@ -113,7 +121,7 @@ impl<R: Read> Read for Hashed<R> {
         let count = self.reader.read(buffer)?;
         self.hasher.update(&buffer[..count]);
         self.count += count as u64;
-        if self.count > BOMB_SIZE
+        if self.count > self.suspicious
             && self.count / BOMB_RATIO > self.compressed.load(Ordering::Relaxed)
         {
             let message = "archive: unpacks to more than 500 times its size";
@@ -178,4 +186,25 @@ pub async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(move || work(&cancel))
         .await
         .map_err(|error| Error::internal(format!("worker: {error}")))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bombs_end_soon_after_they_look_like_one() {
+        let reads = |compressed: u64, bytes: u64| {
+            let compressed = Arc::new(AtomicU64::new(compressed));
+            let mut hashed = Hashed::new(std::io::repeat(0).take(bytes), compressed, 1 << 20);
+            let result = std::io::copy(&mut hashed, &mut std::io::sink());
+            (result, hashed.count)
+        };
+        let (result, count) = reads(1000, 1 << 40);
+        assert!(result.unwrap_err().to_string().contains("500 times"));
+        assert!(count < 2 << 20, "{count}");
+        // What is small, and what is packed as layers are, goes through.
+        assert!(reads(1, 1 << 20).0.is_ok());
+        assert!(reads(1 << 16, 8 << 20).0.is_ok());
+    }
 }

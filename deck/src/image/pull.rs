@@ -1,7 +1,7 @@
 //! Pulling: layers are unpacked in a stream as they come, several at once.
 
 use crate::error::{Error, Result};
-use crate::image::fetch::{self, Job};
+use crate::image::fetch::{self, Busy, Job};
 use crate::image::ingest::{self, NewImage};
 use crate::image::layers::{Unpacked, blocking};
 use crate::image::manifest::{Document, MAX_CONFIG, Manifest};
@@ -44,13 +44,15 @@ pub async fn pull(
     if !known {
         let store = Arc::clone(&all.store);
         let share = blocking(move |_| store.share()).await?;
-        let image = assemble(all, &repository, &fetched, &manifest, &names, sink).await?;
-        let store = Arc::clone(&all.store);
-        blocking(move |_| ingest::store(&store, &image)).await?;
+        let added = add(all, &repository, &fetched, &manifest, &names, sink).await;
         drop(share);
-        // Who removed images meanwhile left the sweep to us.
-        let store = Arc::clone(&all.store);
-        blocking(move |_| store.sweep()).await?;
+        // Who removed images meanwhile left the sweep to us; and of an image that is refused nothing
+        // stays, while after a fault of the network or the disk the next pull goes on with it.
+        if added.as_ref().err().is_none_or(|error| error.status < 500) {
+            let store = Arc::clone(&all.store);
+            blocking(move |_| store.sweep()).await?;
+        }
+        added?;
     }
     sink(Progress::status(format!("Digest: {}", top.digest)));
     let news = if known { "Image is up to date for" } else { "Downloaded newer image for" };
@@ -111,6 +113,20 @@ fn known(store: &Store, id: &Digest, manifest: &Digest, names: &Names) -> Result
     }
     transaction.commit()?;
     Ok(true)
+}
+
+/// Fetches an image and stores it.
+async fn add(
+    all: &Images,
+    repository: &Repository,
+    fetched: &Fetched,
+    manifest: &Manifest,
+    names: &Names<'_>,
+    sink: &Sink,
+) -> Result<()> {
+    let image = assemble(all, repository, fetched, manifest, names, sink).await?;
+    let store = Arc::clone(&all.store);
+    blocking(move |_| ingest::store(&store, &image)).await.map(drop)
 }
 
 /// Fetches what is missing of an image.
@@ -189,24 +205,37 @@ async fn run(
     repository: &Repository,
     jobs: BTreeMap<Digest, Job>,
     sink: &Sink,
-) -> Result<BTreeMap<Digest, Unpacked>> {
+) -> Result<Layers> {
     let permits = Arc::new(Semaphore::new(PARALLEL));
     let mut tasks = JoinSet::new();
+    let (busy, mut over) = tokio::sync::mpsc::channel(1);
     for (_, job) in jobs {
         let (store, repository) = (Arc::clone(&all.store), repository.clone());
         let (permits, sink) = (Arc::clone(&permits), Sink::clone(sink));
+        let busy = Busy::clone(&busy);
         tasks.spawn(async move {
             let _permit = permits.acquire().await;
-            fetch::layer(&store, &repository, &job, &sink).await
+            fetch::layer(&store, &repository, &job, &busy, &sink).await
         });
     }
-    let mut unpacked = BTreeMap::new();
+    drop(busy);
+    let result = collect(&mut tasks).await;
+    tasks.shutdown().await;
+    // Nobody sends: it ends with the last of the blocking threads.
+    let _ = over.recv().await;
+    result
+}
+
+async fn collect(tasks: &mut JoinSet<Result<Layers>>) -> Result<Layers> {
+    let mut unpacked = Layers::new();
     while let Some(done) = tasks.join_next().await {
         let done = done.map_err(|error| Error::internal(format!("pull: {error}")))?;
         unpacked.extend(done?);
     }
     Ok(unpacked)
 }
+
+type Layers = BTreeMap<Digest, Unpacked>;
 
 /// Remembers which repository has these blobs: pushes to the same registry can mount them.
 fn remember(store: &Store, repository: &Repository, manifest: &Manifest) -> Result<()> {

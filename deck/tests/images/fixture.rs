@@ -3,7 +3,7 @@
 use deck::image::Digest;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::Write;
 use tar::{Builder, EntryType, Header};
 
@@ -38,6 +38,10 @@ impl Layer {
         self.add(name, EntryType::Regular, 0o644, "", data)
     }
 
+    pub fn program(self, name: &str, data: &[u8]) -> Self {
+        self.add(name, EntryType::Regular, 0o755, "", data)
+    }
+
     pub fn mode(self, name: &str, mode: u32) -> Self {
         self.add(name, EntryType::Regular, mode, "", b"")
     }
@@ -52,6 +56,10 @@ impl Layer {
 
     pub fn hard(self, name: &str, target: &str) -> Self {
         self.add(name, EntryType::Link, 0o644, target, b"")
+    }
+
+    pub fn fifo(self, name: &str) -> Self {
+        self.add(name, EntryType::Fifo, 0o666, "", b"")
     }
 
     pub fn null(self, name: &str) -> Self {
@@ -90,11 +98,16 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 pub fn config(layers: &[Vec<u8>]) -> Vec<u8> {
+    config_of(layers, &json!({"Cmd": ["/bin/true"], "Env": ["A=b"], "Labels": {"l": "v"}}))
+}
+
+/// A configuration that runs as `run` says.
+pub fn config_of(layers: &[Vec<u8>], run: &Value) -> Vec<u8> {
     let diffs: Vec<Digest> = layers.iter().map(|layer| Digest::of(layer)).collect();
     json!({
         "architecture": deck::image::Platform::host().architecture, "os": "linux",
-        "created": "2026-01-02T03:04:05Z",
-        "config": {"Cmd": ["/bin/true"], "Env": ["A=b"], "Labels": {"l": "v"}},
+        "created": "2026-01-02T03:04:05Z", "author": "somebody",
+        "config": run,
         "rootfs": {"type": "layers", "diff_ids": diffs},
         "history": [{"created_by": "first"}, {"created_by": "env", "empty_layer": true}],
     })
@@ -104,7 +117,11 @@ pub fn config(layers: &[Vec<u8>]) -> Vec<u8> {
 
 /// An archive of `docker save`'s first kind.
 pub fn docker_archive(name: &str, layers: &[Vec<u8>]) -> Vec<u8> {
-    let config = config(layers);
+    docker_archive_of(name, &config(layers), layers)
+}
+
+/// The same with a configuration.
+pub fn docker_archive_of(name: &str, config: &[u8], layers: &[Vec<u8>]) -> Vec<u8> {
     let mut archive = Layer::new();
     let mut names = Vec::new();
     for (position, layer) in layers.iter().enumerate() {
@@ -113,7 +130,7 @@ pub fn docker_archive(name: &str, layers: &[Vec<u8>]) -> Vec<u8> {
         names.push(name);
     }
     let manifest = json!([{"Config": "c.json", "RepoTags": [name], "Layers": names}]);
-    archive.file("c.json", &config).file("manifest.json", manifest.to_string().as_bytes()).done()
+    archive.file("c.json", config).file("manifest.json", manifest.to_string().as_bytes()).done()
 }
 
 /// An OCI layout's archive with gzip layers; `damage` may change the blobs by name.

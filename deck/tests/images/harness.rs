@@ -66,6 +66,45 @@ pub fn quiet() -> Sink {
     Arc::new(|_| {})
 }
 
+/// deck's command line on a store.
+pub fn deck(home: &Home) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_deck"));
+    command
+        .env("DECK_DATA_ROOT", &home.config.data_root)
+        .env("DECK_EXEC_ROOT", &home.config.exec_root)
+        .env("DECK_CONFIG_ROOT", &home.config.config_root)
+        .env("DOCKER_CONFIG", home.dir.path().join("docker"))
+        .env("DECK_HOST", "local")
+        .stdin(Stdio::null());
+    for name in ["DOCKER_HOST", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "https_proxy"] {
+        command.env_remove(name);
+    }
+    for name in ["HTTPS_PROXY", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// What a command that must succeed printed.
+#[track_caller]
+pub fn good(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line a command that must fail says why with.
+#[track_caller]
+pub fn bad(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{command:?} succeeded");
+    assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    error
+}
+
 /// Runs a program that must succeed, and gives what it printed.
 pub fn run(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).output().unwrap();
@@ -89,24 +128,49 @@ pub enum Guard {
     Password,
     /// A certificate for localhost.
     Tls,
+    /// The same, and clients have to show one that is signed by the test's authority.
+    Mutual,
 }
 
 impl Registry {
     pub fn start(guard: Guard) -> Self {
         let dir = tempfile::Builder::new().prefix("deck-registry-").tempdir().unwrap();
+        if matches!(guard, Guard::Tls | Guard::Mutual) {
+            certificate(dir.path(), "localhost", "cert");
+        }
+        Self::start_in(guard, dir)
+    }
+
+    /// With a certificate made before: `cert.pem` and `cert.key` of a directory.
+    pub fn with_certificate(from: &Path) -> Self {
+        let dir = tempfile::Builder::new().prefix("deck-registry-").tempdir().unwrap();
+        for file in ["cert.pem", "cert.key"] {
+            fs::copy(from.join(file), dir.path().join(file)).unwrap();
+        }
+        Self::start_in(Guard::Tls, dir)
+    }
+
+    fn start_in(guard: Guard, dir: TempDir) -> Self {
         let port = free_port();
-        let name = if guard == Guard::Tls { "localhost" } else { "127.0.0.1" };
+        let tls = matches!(guard, Guard::Tls | Guard::Mutual);
+        let name = if tls { "localhost" } else { "127.0.0.1" };
         let path = dir.path().display();
         let mut text = format!(
             "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: \
              {path}/data\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:{port}\n"
         );
-        if guard == Guard::Tls {
-            certificate(dir.path());
-            let files = ["cert", "key"].map(|name| format!("{path}/{name}.pem"));
+        if tls {
+            let files = ["cert.pem", "cert.key"].map(|name| format!("{path}/{name}"));
             text += "  tls:\n    certificate: ";
             text += &files.join("\n    key: ");
             text += "\n";
+            if guard == Guard::Mutual {
+                // Signed by itself: its own authority.
+                certificate(dir.path(), "client", "client");
+                text += "    clientcas:\n      - ";
+                text += &dir.path().join("client.pem").display().to_string();
+                text += "\n";
+            }
         }
         if guard == Guard::Password {
             let line = run("htpasswd", &["-Bbn", "user", "secret"]);
@@ -152,7 +216,7 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn wait_for(port: u16) {
+pub fn wait_for(port: u16) {
     for _ in 0..600 {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return;
@@ -162,8 +226,9 @@ fn wait_for(port: u16) {
     panic!("nothing listens on port {port}");
 }
 
-fn certificate(dir: &Path) {
-    let path = |name: &str| dir.join(name).display().to_string();
+/// A certificate for a name, signed by itself: `FILE.pem` and `FILE.key`.
+pub fn certificate(dir: &Path, name: &str, file: &str) {
+    let path = |end: &str| dir.join(format!("{file}.{end}")).display().to_string();
     run(
         "openssl",
         &[
@@ -177,15 +242,18 @@ fn certificate(dir: &Path) {
             "-days",
             "2",
             "-subj",
-            "/CN=localhost",
+            &format!("/CN={name}"),
             "-addext",
-            "subjectAltName=DNS:localhost",
+            &format!("subjectAltName=DNS:{name}"),
             "-addext",
-            "basicConstraints=critical,CA:FALSE",
+            &format!(
+                "basicConstraints=critical,CA:{}",
+                if file == "client" { "TRUE" } else { "FALSE" }
+            ),
             "-keyout",
-            &path("key.pem"),
+            &path("key"),
             "-out",
-            &path("cert.pem"),
+            &path("pem"),
         ],
     );
 }

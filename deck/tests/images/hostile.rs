@@ -8,7 +8,7 @@ use std::path::Path;
 use tar::{EntryType, Header};
 
 /// Names of what is left in the store's directories that hold content.
-fn content(home: &Home) -> Vec<String> {
+pub fn content(home: &Home) -> Vec<String> {
     let mut names = Vec::new();
     for dir in ["blobs/sha256", "layers", "staging", "snapshots", "partial", "lock"] {
         for entry in fs::read_dir(home.store().join(dir)).unwrap() {

@@ -5,9 +5,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod archives;
+mod bench;
+mod bundles;
+mod clients;
+mod engines;
 mod faults;
 mod fixture;
 mod harness;
 mod hostile;
+mod liars;
 mod registries;
+mod server;
 mod snapshots;
+mod tokens;

@@ -1,5 +1,6 @@
 //! The options of `run` and `create`, by concern, and what of the API's request each decides.
 
+pub mod bundle;
 pub mod create;
 pub mod health;
 pub mod isolation;

@@ -1,6 +1,7 @@
 //! Blobs, piece by piece, over connections that break.
 
-use super::http::{Answer, Backoff, Body};
+use super::backoff::Backoff;
+use super::http::{Answer, Body};
 use super::{Endpoint, Repository};
 use crate::error::{Error, Result};
 use crate::image::manifest::Descriptor;
@@ -63,7 +64,7 @@ impl BlobStream {
                 }
             };
             if self.offset + piece.len() as u64 > size {
-                return Err(Error::internal(format!(
+                return Err(Error::invalid(format!(
                     "blob {}: more than {size} bytes",
                     self.descriptor.digest
                 )));

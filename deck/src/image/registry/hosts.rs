@@ -7,6 +7,8 @@ use crate::image::reference::{DEFAULT_REGISTRY, valid_registry};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::time::Duration;
 
 /// Largest configuration read.
 const MAX: u64 = 1 << 20;
@@ -15,6 +17,8 @@ const MAX: u64 = 1 << 20;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hosts {
+    /// Seconds after which a connection that gives nothing is given up; 30 if none.
+    stall_seconds: Option<NonZeroU16>,
     /// By registry name.
     #[serde(default)]
     registry: BTreeMap<String, Settings>,
@@ -55,6 +59,11 @@ impl Hosts {
 
     fn parse(text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|error| Error::invalid(error.to_string()))
+    }
+
+    /// How long a connection may give nothing.
+    pub fn stall(&self) -> Duration {
+        Duration::from_secs(self.stall_seconds.map_or(30, |seconds| seconds.get().into()))
     }
 
     /// The registry's own endpoint.
@@ -139,5 +148,8 @@ mod tests {
         let bad = "[registry.\"x\"]\nmirrors = [\"http://b.example\"]\n";
         assert!(Hosts::parse(bad).unwrap().mirrors("x").is_err());
         assert!(Hosts::parse("[registry.\"x\"]\nmirror = []\n").is_err());
+        assert_eq!(hosts.stall().as_secs(), 30);
+        assert_eq!(Hosts::parse("stall_seconds = 7\n").unwrap().stall().as_secs(), 7);
+        assert!(Hosts::parse("stall_seconds = 0\n").is_err());
     }
 }

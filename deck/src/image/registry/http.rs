@@ -1,27 +1,25 @@
-//! HTTP/1.1 over TCP or TLS: one connection a request chain, every wait bounded.
+//! HTTP/1.1: requests and answers, one connection a request, every wait bounded.
 
-use super::{hosts, tls};
+use super::connect::{AGENT, Connector};
 use crate::config::Config;
-use crate::error::{At, Error, Result};
+use crate::error::{Error, Result};
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Frame, Incoming};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, LOCATION, USER_AGENT};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
+};
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use std::collections::BTreeMap;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
-/// A connection that stalls so long is given up.
-pub const STALL: Duration = Duration::from_secs(30);
+/// How long a registry may take over what it was sent: it hashes and stores a blob before it
+/// answers.
+const WORK: Duration = Duration::from_secs(600);
 /// Redirects followed for one request.
 const MAX_REDIRECTS: u8 = 5;
 /// Bytes of an error answer read.
@@ -57,8 +55,11 @@ pub enum Body {
     /// A document.
     Bytes(Bytes),
     /// So many bytes from a channel; can't be sent twice.
-    Stream(u64, Receiver<std::io::Result<Bytes>>),
+    Stream(u64, Receiver<std::io::Result<Bytes>>, Handed),
 }
+
+/// Bytes of a body that the connection took so far.
+pub type Handed = Arc<AtomicU64>;
 
 impl Body {
     /// The same once more, where that can be.
@@ -70,11 +71,19 @@ impl Body {
         }
     }
 
+    /// What the connection has still to take, and the counter of what it took.
+    fn handed(&self) -> (u64, Handed) {
+        match self {
+            Self::Stream(length, _, handed) => (*length, Arc::clone(handed)),
+            Self::Empty | Self::Bytes(_) => (0, Handed::default()),
+        }
+    }
+
     fn length(&self) -> u64 {
         match self {
             Self::Empty => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Stream(length, _) => *length,
+            Self::Stream(length, ..) => *length,
         }
     }
 }
@@ -94,9 +103,12 @@ impl hyper::body::Body for Body {
                 *self = Self::Empty;
                 Poll::Ready(Some(Ok(Frame::data(all))))
             }
-            Self::Stream(_, receiver) => {
-                receiver.poll_recv(context).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
-            }
+            Self::Stream(_, receiver, handed) => receiver.poll_recv(context).map(|chunk| {
+                if let Some(Ok(chunk)) = &chunk {
+                    handed.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                }
+                chunk.map(|chunk| chunk.map(Frame::data))
+            }),
         }
     }
 
@@ -110,6 +122,7 @@ pub struct Answer {
     response: Response<Incoming>,
     /// Where it came from, after redirects.
     pub uri: Uri,
+    stall: Duration,
 }
 
 impl Answer {
@@ -135,9 +148,9 @@ impl Answer {
     /// The connection broke, or stalled.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         loop {
-            let frame = timeout(STALL, self.response.body_mut().frame())
+            let frame = timeout(self.stall, self.response.body_mut().frame())
                 .await
-                .map_err(|_| stalled(&self.uri))?;
+                .map_err(|_| stalled(&self.uri, self.stall))?;
             match frame {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(broken(&self.uri, &error)),
@@ -204,63 +217,39 @@ fn words(body: &[u8]) -> Option<String> {
 }
 
 /// Status of errors of the connection: worth another try.
-const BROKEN: u16 = 599;
+pub const BROKEN: u16 = 599;
 
-fn broken(uri: &Uri, error: &dyn std::fmt::Display) -> Error {
-    Error::new(BROKEN, format!("{}: {error}", uri.host().unwrap_or_default()))
-}
-
-fn stalled(uri: &Uri) -> Error {
-    let host = uri.host().unwrap_or_default();
-    Error::new(BROKEN, format!("{host}: no answer for {} seconds", STALL.as_secs()))
-}
-
-/// Growing waits between tries.
-#[derive(Default)]
-pub struct Backoff {
-    tries: u32,
-}
-
-impl Backoff {
-    const TRIES: u32 = 5;
-    const FIRST: Duration = Duration::from_millis(250);
-
-    /// Waits after an error that may pass, and gives it back when it won't or tries are used up.
-    ///
-    /// # Errors
-    /// The error.
-    pub async fn wait(&mut self, error: Error) -> Result<()> {
-        let passes = matches!(error.status, 429 | 502..=504 | BROKEN);
-        self.tries += 1;
-        if !passes || self.tries >= Self::TRIES {
-            let status = if error.status >= 500 { 500 } else { error.status };
-            return Err(Error::new(status, error.message));
+/// A connection that broke. What TLS ended, as for want of a certificate, no other try mends.
+pub fn broken(uri: &Uri, error: &dyn std::error::Error) -> Error {
+    let mut message = format!("{}: {error}", uri.host().unwrap_or_default());
+    let (mut status, mut cause) = (BROKEN, error.source());
+    while let Some(inner) = cause {
+        message = format!("{message}: {inner}");
+        let io = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if io.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) {
+            status = 500;
         }
-        tokio::time::sleep(Self::FIRST * 2u32.pow(self.tries - 1)).await;
-        Ok(())
+        cause = inner.source();
     }
-
-    /// Something got through: the next failure is a first one.
-    pub fn reset(&mut self) {
-        self.tries = 0;
-    }
+    Error::new(status, message)
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+/// A connection that gave nothing for so long.
+pub fn stalled(uri: &Uri, stall: Duration) -> Error {
+    let host = uri.host().unwrap_or_default();
+    Error::new(BROKEN, format!("{host}: no answer for {} seconds", stall.as_secs()))
+}
 
-/// Makes connections.
+/// Sends requests.
 pub struct Http {
-    config: Config,
-    tls: Mutex<BTreeMap<String, Arc<rustls::ClientConfig>>>,
-    /// Loopback hosts found to speak plain http.
-    plain: Mutex<Vec<String>>,
+    connector: Connector,
+    stall: Duration,
 }
 
 impl Http {
-    /// With deck's configuration, where certs.d is.
-    pub fn new(config: &Config) -> Self {
-        Self { config: config.clone(), tls: Mutex::default(), plain: Mutex::default() }
+    /// With deck's configuration; a connection that gives nothing for `stall` is given up.
+    pub fn new(config: &Config, stall: Duration) -> Self {
+        Self { connector: Connector::new(config, stall), stall }
     }
 
     /// Sends a request and follows redirects of GET and HEAD: without authorisation to another
@@ -286,14 +275,15 @@ impl Http {
             let follows = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
                 && matches!(method, Method::GET | Method::HEAD);
             let (true, Some(again)) = (follows, next) else {
-                return Ok(Answer { response, uri });
+                return Ok(Answer { response, uri, stall: self.stall });
             };
             let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             let location = location
                 .ok_or_else(|| Error::internal(format!("{uri}: redirect without a place")))?;
             let target = resolve(&uri, location)?;
             let secure = uri.scheme_str() == Some("https");
-            if secure && target.scheme_str() != Some("https") && !self.speaks_plain(&uri) {
+            if secure && target.scheme_str() != Some("https") && !self.connector.speaks_plain(&uri)
+            {
                 return Err(Error::internal(format!("{uri}: redirect from TLS to {target}")));
             }
             if target.authority() != uri.authority() {
@@ -303,11 +293,6 @@ impl Http {
             body = again;
         }
         Err(Error::internal(format!("{uri}: too many redirects")))
-    }
-
-    fn speaks_plain(&self, uri: &Uri) -> bool {
-        let authority = uri.authority().map(|authority| authority.as_str().to_owned());
-        authority.is_some_and(|host| lock(&self.plain).contains(&host))
     }
 
     async fn once(
@@ -324,12 +309,17 @@ impl Http {
             .ok_or_else(|| Error::invalid(format!("{uri}: no host")))?
             .as_str()
             .to_owned();
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, &authority)
-            .header(USER_AGENT, concat!("deck/", env!("CARGO_PKG_VERSION")));
+        let connection = self.connector.connect(endpoint, uri).await?;
+        let mut request =
+            Request::builder().method(method).header(HOST, &authority).header(USER_AGENT, AGENT);
+        request = match &connection.proxy {
+            Some(_) => request.uri(uri),
+            None => request.uri(uri.path_and_query().map_or("/", |path| path.as_str())),
+        };
+        let proxy = connection.proxy.as_ref().and_then(|proxy| proxy.authorization.as_ref());
+        if let Some(authorization) = proxy {
+            request = request.header(PROXY_AUTHORIZATION, authorization);
+        }
         if !matches!(body, Body::Empty) || !matches!(*method, Method::GET | Method::HEAD) {
             request = request.header(CONTENT_LENGTH, body.length());
         }
@@ -339,89 +329,38 @@ impl Http {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
+        let (length, handed) = body.handed();
         let request =
             request.body(body).map_err(|error| Error::invalid(format!("{uri}: {error}")))?;
-        let mut sender = self.connect(endpoint, uri, &authority).await?;
-        let sent = sender.send_request(request);
-        // An upload moves for longer than one answer may take: the channel's feeder bounds it.
-        let stall = if *method == Method::PUT || *method == Method::PATCH {
-            Duration::from_secs(3600)
-        } else {
-            STALL
-        };
-        timeout(stall, sent).await.map_err(|_| stalled(uri))?.map_err(|error| broken(uri, &error))
-    }
-
-    /// A connection to the URI's host.
-    async fn connect(
-        &self,
-        endpoint: &Endpoint,
-        uri: &Uri,
-        authority: &str,
-    ) -> Result<SendRequest<Body>> {
-        let secure = uri.scheme_str() == Some("https");
-        let known_plain = lock(&self.plain).iter().any(|host| host == authority);
-        let host = hosts::host_name(authority).to_owned();
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let stream = dial(uri, &host, port).await?;
-        if !secure || known_plain {
-            return self.start(uri, stream).await;
-        }
-        let settings = self.settings(authority)?;
-        let name = rustls::pki_types::ServerName::try_from(host.clone())
-            .map_err(|error| Error::invalid(format!("{host}: {error}")))?;
-        let shaken = timeout(STALL, TlsConnector::from(settings).connect(name, stream)).await;
-        match shaken.map_err(|_| stalled(uri))? {
-            Ok(stream) => self.start(uri, stream).await,
-            Err(error)
-                if endpoint.either && authority == endpoint.host && speaks_no_tls(&error) =>
-            {
-                lock(&self.plain).push(authority.to_owned());
-                self.start(uri, dial(uri, &host, port).await?).await
-            }
-            Err(error) => Err(Error::internal(format!("{host}: TLS: {error}"))),
-        }
-    }
-
-    fn settings(&self, authority: &str) -> Result<Arc<rustls::ClientConfig>> {
-        if let Some(settings) = lock(&self.tls).get(authority) {
-            return Ok(Arc::clone(settings));
-        }
-        let settings = tls::config(&self.config, authority)?;
-        lock(&self.tls).insert(authority.to_owned(), Arc::clone(&settings));
-        Ok(settings)
-    }
-
-    async fn start(&self, uri: &Uri, stream: impl Stream + 'static) -> Result<SendRequest<Body>> {
-        let (sender, connection) = timeout(STALL, handshake(TokioIo::new(stream)))
+        let mut sender = connection.sender;
+        let writes = *method == Method::PUT || *method == Method::PATCH;
+        let work = if writes { self.stall.max(WORK) } else { self.stall };
+        answered(sender.send_request(request), length, &handed, self.stall, work)
             .await
-            .map_err(|_| stalled(uri))?
-            .map_err(|error| broken(uri, &error))?;
-        // Ends with its last answer, or with the runtime.
-        tokio::spawn(connection);
-        Ok(sender)
+            .map_err(|waited| stalled(uri, waited))?
+            .map_err(|error| broken(uri, &error))
     }
 }
 
-/// Both hold finished values only, so a panicked holder left nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn dial(uri: &Uri, host: &str, port: u16) -> Result<TcpStream> {
-    let stream = timeout(STALL, TcpStream::connect((host, port)))
-        .await
-        .map_err(|_| stalled(uri))?
-        .map_err(|error| Error::new(BROKEN, format!("connect to {host}:{port}: {error}")))?;
-    stream.set_nodelay(true).at(|| "set TCP_NODELAY")?;
-    Ok(stream)
-}
-
-/// Whether a handshake failed because the other side answered without TLS.
-fn speaks_no_tls(error: &std::io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::InvalidMessage(_)))
-        || error.kind() == std::io::ErrorKind::UnexpectedEof
+/// Waits for an answer: as long as the request's body moves, and for `work` once it is sent. The
+/// error is how long nothing came.
+async fn answered<T>(
+    sent: impl Future<Output = T>,
+    length: u64,
+    handed: &AtomicU64,
+    stall: Duration,
+    work: Duration,
+) -> std::result::Result<T, Duration> {
+    let mut sent = pin!(sent);
+    loop {
+        let before = handed.load(Ordering::Relaxed);
+        let wait = if before < length { stall } else { work };
+        match timeout(wait, &mut sent).await {
+            Ok(answer) => return Ok(answer),
+            Err(_) if handed.load(Ordering::Relaxed) == before => return Err(wait),
+            Err(_) => {}
+        }
+    }
 }
 
 /// A `Location`, absolute or relative to where it was said.
@@ -461,6 +400,90 @@ pub fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    static PIECE: [u8; 64 << 10] = [7; 64 << 10];
+
+    /// Sends 640 KiB to a peer that reads as it likes, on a clock that only waits move.
+    fn upload<F>(peer: impl FnOnce(tokio::io::DuplexStream) -> F) -> Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (near, far) = tokio::io::duplex(16 << 10);
+            tokio::spawn(peer(far));
+            let config = crate::config::Config {
+                data_root: "/nonexistent".into(),
+                exec_root: "/nonexistent".into(),
+                config_root: "/nonexistent".into(),
+                runtime: "/nonexistent".into(),
+                shim: "/nonexistent".into(),
+            };
+            let uri = Uri::from_static("http://r.example/");
+            let connector = Connector::new(&config, Duration::from_secs(30));
+            let mut sender = connector.start(&uri, near).await?;
+            let (pieces, receiver) = tokio::sync::mpsc::channel(8);
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    if pieces.send(Ok(Bytes::from_static(&PIECE))).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            let body = Body::Stream(640 << 10, receiver, Handed::default());
+            let (length, handed) = body.handed();
+            let request = Request::put("/").header(HOST, "r.example");
+            let request = request.header(CONTENT_LENGTH, length).body(body).unwrap();
+            let stall = Duration::from_secs(30);
+            answered(sender.send_request(request), length, &handed, stall, WORK)
+                .await
+                .map_err(|waited| stalled(&uri, waited))?
+                .map(drop)
+                .map_err(|error| broken(&uri, &error))
+        })
+    }
+
+    #[test]
+    fn an_upload_may_be_slow_but_not_stand_still() {
+        // Some 6 KiB a second: two minutes in all.
+        let slow = |mut peer: tokio::io::DuplexStream| async move {
+            let mut left = 640 << 10;
+            let mut buffer = vec![0; 120 << 10];
+            while left > 0 {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                // What is there by then: more than the pipe holds comes in several reads.
+                for _ in 0..8 {
+                    if left == 0 {
+                        break;
+                    }
+                    left -= peer.read(&mut buffer).await.unwrap().min(left);
+                }
+            }
+            // The registry's own work.
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            peer.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
+        upload(slow).unwrap();
+        let stuck = |mut peer: tokio::io::DuplexStream| async move {
+            let mut buffer = vec![0; 100 << 10];
+            peer.read_exact(&mut buffer).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(100_000)).await;
+        };
+        let error = upload(stuck).unwrap_err();
+        assert!(error.message.contains("no answer for 30 seconds"), "{error}");
+        let mute = |mut peer: tokio::io::DuplexStream| async move {
+            let mut buffer = vec![0; 100 << 10];
+            while peer.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+        };
+        let error = upload(mute).unwrap_err();
+        assert!(error.message.contains("no answer for 600 seconds"), "{error}");
+    }
 
     #[test]
     fn places_are_resolved_or_refused() {

@@ -4,10 +4,13 @@
 //! largest size, credentials go to their own host only.
 
 mod auth;
+mod backoff;
 pub mod blob;
+mod connect;
 pub mod credentials;
 mod hosts;
 mod http;
+mod proxy;
 pub mod search;
 mod tls;
 pub mod upload;
@@ -83,7 +86,7 @@ impl Repository {
         let action = if scope == Scope::Push { "pull,push" } else { "pull" };
         let scope = format!("repository:{}:{action}", reference.repository);
         Ok(Self {
-            http: Arc::new(Http::new(config)),
+            http: Arc::new(Http::new(config, hosts.stall())),
             auth: Arc::new(Authenticator::new(registry, credentials, scope, realms)),
             endpoints,
             name: reference.repository.clone(),
@@ -141,7 +144,7 @@ impl Repository {
         headers: &[(hyper::header::HeaderName, String)],
         most: u64,
     ) -> Result<(Vec<u8>, Option<String>)> {
-        let mut backoff = http::Backoff::default();
+        let mut backoff = backoff::Backoff::default();
         loop {
             let attempt = async {
                 let answer = self.call(endpoint, Method::GET, uri, headers, Body::Empty).await?;
@@ -213,7 +216,7 @@ pub async fn login(config: &Config, auth: &Auth) -> Result<(String, String)> {
     let registry = credentials::registry_of(&auth.server_address);
     let hosts = Hosts::read(config)?;
     let endpoint = hosts.endpoint(&registry);
-    let http = Http::new(config);
+    let http = Http::new(config, hosts.stall());
     let realms = hosts.realms(&registry);
     let authenticator = Authenticator::new(&registry, Some(auth.clone()), String::new(), realms);
     let uri = endpoint.uri("/v2/")?;

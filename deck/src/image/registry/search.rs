@@ -61,9 +61,10 @@ pub async fn search(
 }
 
 async fn hub(config: &Config, term: &str, limit: u32) -> Result<Vec<SearchResult>> {
-    let endpoint = Hosts::read(config)?.endpoint("index.docker.io");
+    let hosts = Hosts::read(config)?;
+    let endpoint = hosts.endpoint("index.docker.io");
     let uri = endpoint.uri(&format!("/v1/search?q={}&n={limit}", encode(term)))?;
-    let http = Http::new(config);
+    let http = Http::new(config, hosts.stall());
     let answer = http.send(&endpoint, Method::GET, &uri, &[], None, Body::Empty).await?;
     let bytes = answer.expect(StatusCode::OK).await?.bytes(MAX).await?;
     parse(&bytes, limit)

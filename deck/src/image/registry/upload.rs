@@ -1,7 +1,8 @@
 //! Pushing: blobs and manifests (distribution-spec, push).
 
 use super::auth::Authenticator;
-use super::http::{Backoff, Body, encode, resolve};
+use super::backoff::Backoff;
+use super::http::{Body, Handed, encode, resolve};
 use super::{Endpoint, Repository};
 use crate::error::{At, Error, Result};
 use crate::image::manifest::Descriptor;
@@ -152,5 +153,5 @@ fn stream(size: u64, mut file: File, sent: Sent) -> Body {
             sent(count);
         }
     });
-    Body::Stream(size, receiver)
+    Body::Stream(size, receiver, Handed::default())
 }

@@ -7,6 +7,7 @@ use crate::cli::failure::{Failure, Outcome};
 use crate::cli::output::line;
 use crate::cli::progress::{self, Show};
 use crate::cli::session::Session;
+use crate::image::Reference;
 use clap::Args;
 
 /// Options of `pull`.
@@ -27,6 +28,8 @@ pub struct Pull {
 
 /// Runs `pull`.
 pub async fn pull(session: &Session, args: Pull) -> Outcome {
+    // Before a word is said of tags: what is no name has no default.
+    args.image.parse::<Reference>()?;
     let (name, tag) = split_tag(&args.image);
     if args.all_tags && (tag.is_some() || name.contains('@')) {
         return Err(Failure::new("tag can't be used with --all-tags/-a"));

@@ -1,0 +1,36 @@
+//! Growing waits between tries.
+
+use super::http::BROKEN;
+use crate::error::{Error, Result};
+use std::time::Duration;
+
+/// Growing waits between tries.
+#[derive(Default)]
+pub struct Backoff {
+    tries: u32,
+}
+
+impl Backoff {
+    const TRIES: u32 = 5;
+    const FIRST: Duration = Duration::from_millis(250);
+
+    /// Waits after an error that may pass, and gives it back when it won't or tries are used up.
+    ///
+    /// # Errors
+    /// The error.
+    pub async fn wait(&mut self, error: Error) -> Result<()> {
+        let passes = matches!(error.status, 429 | 502..=504 | BROKEN);
+        self.tries += 1;
+        if !passes || self.tries >= Self::TRIES {
+            let status = if error.status >= 500 { 500 } else { error.status };
+            return Err(Error::new(status, error.message));
+        }
+        tokio::time::sleep(Self::FIRST * 2u32.pow(self.tries - 1)).await;
+        Ok(())
+    }
+
+    /// Something got through: the next failure is a first one.
+    pub fn reset(&mut self) {
+        self.tries = 0;
+    }
+}
