@@ -141,8 +141,9 @@ fn parse(value: &str) -> std::result::Result<Proxy, String> {
     if host.is_empty() {
         return Err(malformed());
     }
-    let port = match authority.port() {
-        Some(port) => port.as_str().parse::<u16>().map_err(|_| malformed())?,
+    // By hand: to the crate a port out of range is none.
+    let port = match place.rsplit(']').next().unwrap_or_default().split_once(':') {
+        Some((_, port)) => port.parse::<u16>().map_err(|_| malformed())?,
         None if secure => 443,
         None => 80,
     };
