@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 PREFIX ?= /usr/local
-DESTDIR ?=
+export DESTDIR ?=
 # Paths below rely on it, whatever the caller's environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 # The reference runtimes the integration tests also run on.
@@ -121,12 +121,6 @@ lint: ## Format and clippy, warnings are errors
 deny: ## Check licences and advisories, when cargo-deny is installed
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; \
 	else echo "cargo-deny is not installed: skipped"; fi
-
-.PHONY: install
-install: build shim-build man ## Install hull, the shim, manual pages, completions to $(DESTDIR)$(PREFIX)
-	install -D -m 0755 $(HULL) $(DESTDIR)$(PREFIX)/bin/hull
-	install -D -m 0755 $(SHIM) $(DESTDIR)$(PREFIX)/bin/containerd-shim-hull-v2
-	packaging/generate.sh hull $(DESTDIR)$(PREFIX)/share
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -13,6 +13,8 @@ out=$2
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 arch=$(dpkg --print-architecture)
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+# Whoever packages answers for the package; the default has no mailbox (RFC 2606: .invalid).
+maintainer=${DEB_MAINTAINER:-The Hull authors <noreply@hull.invalid>}
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 
@@ -46,7 +48,7 @@ archive() {
         echo "Package: $name"
         echo "Version: $version"
         echo "Architecture: $arch"
-        echo 'Maintainer: The Hull authors <hull@example.org>'
+        echo "Maintainer: $maintainer"
         echo 'Section: admin'
         echo 'Priority: optional'
         echo "Installed-Size: $(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)"
@@ -74,15 +76,10 @@ END
 }
 
 deck() {
-    local root=$stage/hull-deck unit
+    local root=$stage/hull-deck
     install -D -m 0755 --strip "$deck" "$root/usr/bin/deck"
-    for unit in deck.service deck.socket; do
-        install -d "$root/usr/lib/systemd/system"
-        # The package has its own places, and a group of its own for those who may use the API.
-        sed 's|/usr/local/bin/|/usr/bin/|; s|^SocketGroup=root$|SocketGroup=deck|' \
-            "deck/contrib/$unit" >"$root/usr/lib/systemd/system/$unit"
-    done
-    install -D -m 0644 packaging/sysusers.d/deck.conf "$root/usr/lib/sysusers.d/deck.conf"
+    install -m 0755 deck/contrib/deck-rootless "$root/usr/bin/"
+    packaging/units.sh /usr "$root/usr/lib"
     install -d "$root/DEBIAN"
     install -m 0755 packaging/debian/deck.{postinst,prerm,postrm} "$root/DEBIAN/"
     rename_scripts "$root/DEBIAN"

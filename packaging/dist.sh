@@ -19,8 +19,8 @@ mkdir -p "$out" "$stage/$name/bin"
 install -m 0755 target/release-build/{hull,containerd-shim-hull-v2,deck,hull-conformance} \
     "$stage/$name/bin/"
 cp README.md CHANGELOG.md LICENSE SECURITY.md "$stage/$name/"
-mkdir "$stage/$name/systemd"
-cp deck/contrib/deck.{service,socket} "$stage/$name/systemd/"
+install -m 0755 deck/contrib/deck-rootless "$stage/$name/bin/"
+packaging/units.sh /usr/local "$stage/$name/lib"
 packaging/generate.sh hull "$stage/$name/share"
 packaging/generate.sh "$stage/$name/bin/deck" "$stage/$name/share"
 

@@ -18,10 +18,27 @@ packaging-unit: ## Unit tests of the checks and of the list of parts
 docs-check: build packaging-tools packaging-unit ## Links, names and marked commands in the documentation
 	$(PACKAGING) docs $(HULL)
 
+.PHONY: docs-commands
+docs-commands: build shim-build deck-build man packaging-tools ## Run the pages' commands, in Debian containers of hull's own (root; three minutes)
+	.ci/packages demo
+	packaging/docs-commands.sh $(HULL) $(DECK) $(PAGES)
+
 .PHONY: book
 book: ## The documentation as a book, in target/book (installs mdbook)
 	command -v mdbook >/dev/null || $(CARGO) install --locked mdbook
 	docs/book.sh target/book
+
+.PHONY: install
+install: build shim-build deck-static man ## Install the programs, units, manual pages, completions
+	packaging/install.sh install target/deck-static $(PREFIX)
+
+.PHONY: uninstall
+uninstall: ## Remove what `make install` has put there
+	packaging/install.sh uninstall $(PREFIX)
+
+.PHONY: install-test
+install-test: build shim-build deck-build man ## Install into a directory, compare the list of files, uninstall
+	packaging/install-test.sh $(DECK)
 
 .PHONY: deb
 deb: build shim-build deck-static man ## The Debian packages, in target/deb

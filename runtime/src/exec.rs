@@ -184,13 +184,17 @@ fn join(container: &Container, request: &Request<'_>) -> Result<Join> {
 }
 
 /// Clones the child; it is in the container's pid namespace from its first instruction on, for
-/// which the runtime enters that namespace for the moment. Where it may not (rootless), the child
-/// enters all namespaces itself and clones the process as its sibling.
+/// which the runtime enters that namespace for the moment. Where it may not (rootless), or could not
+/// come back since the runtime's own belongs to a user namespace above its own (setns(2): both need
+/// CAP_SYS_ADMIN there), the child enters all namespaces itself and clones the process as its
+/// sibling.
 fn clone(prepared: &Prepared<'_>) -> Result<Sandbox> {
     let (ours, theirs) = Channel::pair()?;
     let pid_flag = prepared.namespaces & NamespaceType::Pid.flag();
     let home = own(NamespaceType::Pid)?;
-    let entered = pid_flag == 0 || setns(prepared.pidfd.as_fd(), pid_flag).is_ok();
+    let entered = pid_flag == 0
+        || (setns(home.as_fd(), pid_flag).is_ok()
+            && setns(prepared.pidfd.as_fd(), pid_flag).is_ok());
     let into = prepared.join.into.as_ref().map(AsFd::as_fd);
     let cloned = fork_into(0, into, false).at(|| "clone3");
     if let Ok(Cloned::Child) = cloned {

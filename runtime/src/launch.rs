@@ -103,11 +103,16 @@ impl Drop for Reserved<'_> {
 /// /proc can't be read.
 pub fn probe(spec: &spec::Spec) -> Result<Host> {
     let path = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
-    Ok(Host {
-        layout: Layout::detect(!path.starts_with('/'))?,
+    Ok(host_with(Layout::detect(!path.starts_with('/'))?))
+}
+
+/// The facts of this host, with cgroups as given.
+pub fn host_with(layout: Layout) -> Host {
+    Host {
+        layout,
         last_capability: crate::sys::cap::last(),
         in_user_namespace: host::in_user_namespace(),
-    })
+    }
 }
 
 /// Makes the container up to the point where its program is executed, or waits for `start`.

@@ -79,18 +79,22 @@ pub enum Command {
     #[command(after_help = "Example: deck rmi debian:bookworm")]
     Rmi(image::rm::Rm),
     /// Manage containers
-    #[command(subcommand, name = "container")]
+    #[command(subcommand, name = "container", after_help = "Example: deck container prune -f")]
     Containers(container::Command),
     /// Manage images
-    #[command(subcommand, name = "image")]
+    #[command(
+        subcommand,
+        name = "image",
+        after_help = "Example: deck image ls --filter dangling=true"
+    )]
     ImageGroup(image::Command),
     /// Manage networks
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: deck network create back")]
     Network(network::Command),
     /// Manage the whole of deck
-    #[command(subcommand, name = "system")]
+    #[command(subcommand, name = "system", after_help = "Example: deck system df -v")]
     SystemGroup(system::Command),
     /// Manage volumes
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: deck volume ls --filter dangling=true")]
     Volume(volume::Command),
 }

@@ -169,13 +169,44 @@ mod tests {
     #[test]
     fn every_command_has_an_example() {
         fn check(command: &Command) {
-            let leaf = !command.has_subcommands();
-            if leaf && !command.is_hide_set() && command.get_name() != "help" {
+            if !command.is_hide_set() && command.get_name() != "help" {
                 let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
                 assert!(help.contains("Example: deck "), "{} has no example", command.get_name());
             }
             command.get_subcommands().for_each(check);
         }
         check(&documented());
+    }
+
+    #[test]
+    fn every_listing_can_be_read_by_a_program() {
+        let documented = documented();
+        for path in [
+            "ps",
+            "images",
+            "history",
+            "search",
+            "stats",
+            "events",
+            "info",
+            "version",
+            "inspect",
+            "check",
+            "container ls",
+            "container inspect",
+            "image ls",
+            "image inspect",
+            "network ls",
+            "network inspect",
+            "volume ls",
+            "volume inspect",
+            "system df",
+        ] {
+            let command = path.split(' ').fold(&documented, |command, name| {
+                command.find_subcommand(name).unwrap_or_else(|| panic!("no command {path}"))
+            });
+            let has = command.get_arguments().any(|it| it.get_long() == Some("format"));
+            assert!(has, "deck {path} has no --format");
+        }
     }
 }

@@ -6,8 +6,8 @@ mod sbom;
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str =
-    "usage: hull-packaging docs [HULL] | sbom METADATA.json PACKAGE [LIBRARY@VERSION...]";
+const USAGE: &str = "usage: hull-packaging docs [HULL] | commands DIRECTORY | \
+    sbom METADATA.json PACKAGE [LIBRARY@VERSION...]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["docs"] => docs::check(Path::new("."), None),
         ["docs", hull] => docs::check(Path::new("."), Some(Path::new(hull))),
+        ["commands", directory] => docs::commands::write(Path::new("."), Path::new(directory)),
         ["sbom", metadata, package, ref libraries @ ..] => {
             sbom::print(Path::new(metadata), package, libraries)
         }

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// Where control groups are mounted on every host that follows the file hierarchy of systemd.
 const ROOT: &str = "/sys/fs/cgroup";
 
+/// The controllers of cgroup v2 (cgroups(7)).
+const V2: [&str; 8] = ["cpu", "cpuset", "hugetlb", "io", "memory", "misc", "pids", "rdma"];
+
 /// The v1 controllers a container is put under; other named hierarchies belong to somebody else.
 const KNOWN_V1: [&str; 15] = [
     "cpuset",
@@ -134,9 +137,20 @@ impl Layout {
             }
         }
         if hierarchies.is_empty() {
-            return Err(Error::unsupported("no cgroup mount found"));
+            return Err(Error::unsupported(format!(
+                "no cgroup mount found: systemd makes one at {ROOT}, without it mount cgroup2 there"
+            )));
         }
         Ok(Self::V1 { hierarchies, unified })
+    }
+
+    /// What most hosts have: cgroup v2, with every controller.
+    pub fn usual() -> Self {
+        Self::V2(Unified {
+            root: ROOT.into(),
+            controllers: V2.map(str::to_owned).into(),
+            own_path: Some("/".to_owned()),
+        })
     }
 }
 

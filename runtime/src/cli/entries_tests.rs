@@ -160,6 +160,26 @@ fn signals() {
     }
 }
 
+/// Every line of an example with hull in it can be typed so.
+#[test]
+fn examples() {
+    for entry in &ENTRIES {
+        let commands = || {
+            let lines = entry.example.lines().map(str::trim);
+            lines.filter_map(|line| line.rsplit("&& ").next()?.strip_prefix("hull "))
+        };
+        assert!(commands().next().is_some(), "{} has no example", entry.title);
+        for line in commands() {
+            command(line);
+            assert_eq!(line.split(' ').next(), Some(entry.name()), "{line}");
+        }
+        assert!(text(&format!("{} --help", entry.name())).contains("EXAMPLE:\n   "));
+    }
+    for line in ["--help", "help", "help --help", "help -h", ""] {
+        assert!(text(line).contains("EXAMPLE:\n   hull spec"), "{line:?}");
+    }
+}
+
 #[test]
 fn errors() {
     for (line, error, code) in [

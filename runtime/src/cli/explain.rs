@@ -4,8 +4,9 @@ use super::args::{ExplainArgs, Format};
 use super::exit_code::ExitCode;
 use super::global::Global;
 use super::{create, print};
-use crate::error::{Error, Result};
-use crate::launch::probe;
+use crate::cgroup::layout::Layout;
+use crate::error::{Error, Kind, Result};
+use crate::launch::{host_with, probe};
 use crate::plan::explain::Explanation;
 use crate::plan::{Options, Plan};
 use crate::spec::check::problems_to_error;
@@ -16,7 +17,15 @@ use std::path::Path;
 /// Carries the command out.
 pub fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode> {
     let bundle = Bundle::open(args.bundle.as_deref().unwrap_or(Path::new(".")))?;
-    let host = probe(&bundle.spec)?;
+    let (host, doubt) = match probe(&bundle.spec) {
+        Ok(host) => (host, None),
+        // The rest of the plan does not depend on it.
+        Err(error) if error.kind() == Kind::Unsupported => (
+            host_with(Layout::usual()),
+            Some(format!("{error}; the cgroups shown are those of a host with cgroup v2")),
+        ),
+        Err(error) => return Err(error),
+    };
     let rootless = create::rootless(global);
     let facts = global.systemd_cgroup.then(|| scope::facts(rootless)).transpose()?;
     let options = Options {
@@ -30,7 +39,8 @@ pub fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode> {
     };
     let plan =
         Plan::new(&bundle.spec, &options, &host).map_err(|found| problems_to_error(&found))?;
-    let explanation = Explanation::of(&plan, &bundle.spec);
+    let mut explanation = Explanation::of(&plan, &bundle.spec);
+    explanation.warnings.splice(0..0, doubt);
     match args.format {
         Format::Table => print(&explanation.to_string())?,
         Format::Json => {

@@ -89,8 +89,8 @@ fn wish(
     let Some(name) = words.next() else { return Ok(Wish::Help(help::overview())) };
     if name == "help" || name == "h" {
         return Ok(Wish::Help(match words.next() {
-            None => help::overview(),
-            Some(topic) => help::command(find(&topic)?),
+            Some(topic) if topic != "--help" && topic != "-h" => help::command(find(&topic)?),
+            _ => help::overview(),
         }));
     }
     let entry = find(&name)?;

@@ -197,6 +197,20 @@ fn explain_shows_the_plan_and_does_nothing() {
 }
 
 #[test]
+fn explain_does_without_cgroups() {
+    lacks!(Kind::Runc(..) | Kind::Crun(..) => "`explain` is hull's own");
+    let c = Container::new(&["true"]);
+    c.save();
+    let mut command = std::process::Command::new("unshare");
+    let hull = crate::harness::runtime();
+    let script = "umount -R /sys/fs/cgroup; exec \"$0\" explain --bundle \"$1\"";
+    command.args(["--mount", "sh", "-c", script]).arg(hull).arg(c.text(""));
+    let out = c.wait(command, "").ok();
+    assert!(out.contains("\nprocess ") && out.contains("\ncgroups "), "{out}");
+    assert!(out.contains("\nwarning     no cgroup mount found"), "{out}");
+}
+
+#[test]
 fn explain_names_every_problem() {
     lacks!(Kind::Runc(..) | Kind::Crun(..) => "`explain` is hull's own");
     let c = Container::sleeping().edit(|s| {

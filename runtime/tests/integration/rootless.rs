@@ -268,3 +268,27 @@ fn namespace(spec: &mut Value, kind: &str) {
         namespaces.push(json!({"type": kind}));
     }
 }
+
+/// Who is root of a user namespace has a pid namespace that belongs to one above: it can be left, and
+/// not entered again.
+#[test]
+fn exec_by_the_root_of_a_user_namespace() {
+    let user = Rootless::new(|s| {
+        let namespaces = s["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|it| it["type"] != "user");
+        s["linux"].as_object_mut().unwrap().retain(|key, _| !key.ends_with("idMappings"));
+        s["process"]["args"] = json!(["sleep", "1000"]);
+    });
+    let hull =
+        format!("{} --root {}", user.runtime.display(), user.dir.path().join("in").display());
+    let script = format!(
+        "{hull} run --detach rl </dev/null >/dev/null 2>&1; {hull} exec rl sh -c 'echo $$ of $(id -u)'; \
+         status=$?; {hull} delete --force rl; exit $status"
+    );
+    let unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", &script];
+    let out = user.command(&unshare).ok();
+    let (pid, of) = out.trim().split_once(' ').unwrap();
+    assert_eq!(of, "of 0");
+    assert_ne!(pid, "1");
+    assert!(pid.parse::<u32>().unwrap() < 100, "{pid} is no pid of the container's");
+}

@@ -5,7 +5,7 @@
 //! state directory of its own. Numbers and blanks may differ from the page's, a line `…` stands for
 //! any lines, and `…` within a line for any text.
 
-use super::page::Page;
+use super::page::{Mark, Page};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -56,7 +56,8 @@ pub fn check(pages: &[Page], hull: &Path, wrong: &mut Vec<String>) -> Result<(),
 fn sessions(page: &Page) -> BTreeMap<&str, Vec<Step>> {
     let mut out: BTreeMap<&str, Vec<Step>> = BTreeMap::new();
     for block in &page.blocks {
-        let Some(name) = block.run.as_deref() else { continue };
+        let Some(Mark::Run(name)) = &block.mark else { continue };
+        let name = name.as_str();
         let steps = out.entry(name).or_default();
         for (line, number) in block.code.iter().zip(block.line..) {
             if let Some(command) = line.strip_prefix("$ ") {

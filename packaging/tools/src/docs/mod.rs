@@ -1,7 +1,9 @@
 //! What pages say of the repository has to be so: links, names, and what commands print.
 
+pub mod commands;
 mod console;
 mod links;
+mod marks;
 mod messages;
 mod names;
 mod page;
@@ -26,6 +28,7 @@ pub fn check(root: &Path, hull: Option<&Path>) -> Result<(), String> {
     for page in &pages {
         links::check(page, &pages, root, &mut wrong);
         names.check(page, &mut wrong);
+        marks::check(page, &mut wrong);
     }
     messages::check(&pages, root, &mut wrong)?;
     if let Some(hull) = hull {

@@ -1,0 +1,98 @@
+#!/bin/bash
+# Runs the commands of the README and of the how-to pages as a new user would: in a Debian that has
+# the engines and what `make install` brings, a fresh one for each page. The Debian is a container
+# made by hull itself, without a network but its own; images come from a registry in it.
+#
+#     packaging/docs-commands.sh HULL DECK [PAGE...]
+#
+# A PAGE is a path without its end, such as docs/deck. What is not run is printed with the reason.
+set -euo pipefail
+
+hull=$(realpath "$1")
+deck=$(realpath "$2")
+shift 2
+cd "$(dirname "$0")/.."
+. packaging/commands/config.sh
+
+packages="containerd docker.io docker-cli podman crun runc busybox-static criu uidmap passt nftables
+    iptables netavark aardvark-dns docker-registry nginx-light curl jq procps iproute2 bsdutils
+    openssl"
+cache=$PWD/target/docs-commands
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "the commands of the pages need root" >&2
+    exit 1
+fi
+[ -x target/demo/rootfs/usr/bin/dpkg ] || runtime/demo/demo.sh "$hull"
+if [ ! -x target/demo/rootfs/usr/bin/dpkg ]; then
+    echo "target/demo/rootfs is no Debian: debootstrap could not reach a mirror" >&2
+    exit 1
+fi
+
+# Short: a unix socket's path has 108 bytes.
+work=$(mktemp -d /tmp/hull-pages.XXXXXX)
+id=hull-pages-$$
+cleanup() {
+    "$hull" --root "$work/state" delete --force "$id" || true
+    umount "$work/rootfs" 2>/dev/null || true
+    umount "$work/layers" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap cleanup EXIT
+mkdir -p "$work"/{bundle,rootfs,layers,registry,pages}
+
+# The engines, once: in a container with the host's network.
+install_packages() {
+    local words
+    words=$(xargs <<<"$packages")
+    [ "$(cat "$cache/packages" 2>/dev/null)" != "$words" ] || return 0
+    rm -rf "$cache"
+    mkdir -p "$cache"
+    cp -a target/demo/rootfs "$cache/rootfs"
+    printf '#!/bin/sh\nset -e\napt-get update -q\napt-get install -yq --no-install-recommends %s\n' \
+        "$words" >"$work/install.sh"
+    chmod 0755 "$work/install.sh"
+    config "$id" "$cache/rootfs" host /install.sh "$work/install.sh:/install.sh" \
+        "$(realpath /etc/resolv.conf):/etc/resolv.conf" >"$work/bundle/config.json"
+    echo "installing the engines (once; two minutes)"
+    "$hull" --root "$work/state" run --bundle "$work/bundle" "$id" </dev/null >"$cache/log" 2>&1 ||
+        { tail -n 30 "$cache/log" >&2 && exit 1; }
+    echo "$words" >"$cache/packages"
+}
+
+# in_debian PROGRAM: runs it in a Debian of its own.
+in_debian() {
+    local status=0
+    mount -t tmpfs tmpfs "$work/layers"
+    mkdir "$work/layers/upper" "$work/layers/work"
+    mount -t overlay overlay "$work/rootfs" \
+        -o "lowerdir=$work/installed:$cache/rootfs,upperdir=$work/layers/upper,workdir=$work/layers/work"
+    config "$id" "$work/rootfs" own "$1" "$PWD/packaging/commands:/commands" \
+        "$work/pages:/pages" "$work/registry:/srv/registry" >"$work/bundle/config.json"
+    # Init of the container is a shell, which a mere SIGTERM does not end.
+    timeout --signal KILL 300 "$hull" --root "$work/state" run --bundle "$work/bundle" "$id" \
+        </dev/null || status=$?
+    "$hull" --root "$work/state" delete --force "$id"
+    umount "$work/rootfs"
+    umount "$work/layers"
+    return "$status"
+}
+
+install_packages
+DESTDIR=$work/installed packaging/install.sh install "$deck" /usr/local >/dev/null
+target/debug/hull-packaging commands "$work/pages"
+in_debian /commands/images.sh >"$work/log" 2>&1 || { cat "$work/log" >&2 && exit 1; }
+
+failed=()
+for script in "$work"/pages/*.sh; do
+    page=$(basename "$script" .sh)
+    [ $# -eq 0 ] || [[ " $* " == *" ${page/docs-/docs\/} "* ]] || continue
+    if in_debian "/commands/page.sh $page" >"$work/log" 2>&1; then
+        echo "ok $page: $(grep -c '^== ' "$work/log") blocks"
+    else
+        failed+=("$page")
+        sed "s/^/$page: /" "$work/log" >&2
+        echo "not ok $page" >&2
+    fi
+done
+[ ${#failed[@]} -eq 0 ] || { echo "failed: ${failed[*]}" >&2 && exit 1; }
