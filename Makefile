@@ -52,7 +52,7 @@ demo: build ## Run a container from a Debian root file system, step by step
 .PHONY: test
 test: unit packaging-unit integration reference e2e shim-direct shim-e2e deck-images \
 	deck-net-test deck-docker-e2e deck-note-e2e conformance bench-smoke man-test \
-	coverage-test docs-check ## Run every test (needs root)
+	coverage-test install-test docs-check ## Run every test (needs root)
 
 .PHONY: unit
 unit: deps ## Unit tests; no root needed

@@ -39,4 +39,5 @@ for package in hull-shim deck hull-conformance; do
     list "$package" "$rust"
 done
 (cd "$out" && sha256sum -- * >"$stage/SHA256SUMS" && mv "$stage/SHA256SUMS" .)
+(cd "$out" && sha256sum --check SHA256SUMS)
 ls -l "$out"

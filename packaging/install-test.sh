@@ -47,6 +47,18 @@ grep -qx 'ExecStart=/opt/it/bin/deck serve -H fd://' "$prefix/lib/systemd/system
     fail "deck.service starts another deck"
 ! grep -rq "$work" "$prefix/lib" "$prefix/share" || fail "DESTDIR is in a file"
 
+# Colours on a terminal only, and not where NO_COLOR is set (https://no-color.org).
+on_terminal() {
+    TERM=xterm script --quiet --command "'$prefix/bin/deck' check" /dev/null </dev/null || true
+}
+in_file() {
+    "$prefix/bin/deck" check || true
+}
+escape=$'\033'
+[[ "$(unset NO_COLOR && on_terminal)" == *$escape* ]] || fail "no colours on a terminal"
+[[ "$(NO_COLOR=1 on_terminal)" != *$escape* ]] || fail "colours despite NO_COLOR"
+[[ "$(unset NO_COLOR && in_file)" != *$escape* ]] || fail "colours in a file"
+
 touch "$prefix/share/man/man1/another.1"
 packaging/install.sh uninstall /opt/it >>"$work/log"
 left=$(cd "$prefix" && find . -type f)

@@ -22,7 +22,7 @@ install_all() {
     packaging/generate.sh hull "$stage/share"
     packaging/generate.sh "$stage/bin/deck" "$stage/share"
     packaging/units.sh "$prefix" "$stage/lib"
-    install -D /dev/null "$stage/$list"
+    install -D -m 0644 /dev/null "$stage/$list"
     (cd "$stage" && find . -type f -printf '%P\n' | LC_ALL=C sort >"$list")
     while read -r file; do
         install -D -m "$(stat -c %a "$stage/$file")" "$stage/$file" "$root/$file"

@@ -64,5 +64,5 @@ dist: packaging-tools man ## Release archives with checksums and lists of parts,
 	packaging/dist.sh $(DIST)
 
 .PHONY: reproducible
-reproducible: ## Build hull twice, in two places, and compare
-	packaging/reproducible.sh
+reproducible: ## Build hull, the shim and deck twice, in two places, and compare (half an hour)
+	packaging/reproducible.sh hull containerd-shim-hull-v2 deck

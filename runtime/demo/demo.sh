@@ -21,8 +21,14 @@ cleanup() {
 }
 trap cleanup EXIT
 
+# Bold and dim, on a terminal (https://no-color.org).
+bold="" dim="" plain=""
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+    bold=$'\033[1m' dim=$'\033[2m' plain=$'\033[0m'
+fi
+
 say() {
-    printf '\n\033[1m%s\033[0m\n' "$*"
+    printf '\n%s%s%s\n' "$bold" "$*" "$plain"
 }
 
 # Prints a command of hull, then runs it.
@@ -32,7 +38,7 @@ show() {
         [[ $word =~ ^[A-Za-z0-9_./:=-]+$ ]] || word="'$word'"
         line+=" $word"
     done
-    printf '\033[2m%s\033[0m\n' "$line"
+    printf '%s%s%s\n' "$dim" "$line" "$plain"
     "$hull" --root "$work/state" "$@"
 }
 
