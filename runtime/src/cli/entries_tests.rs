@@ -187,8 +187,8 @@ fn errors() {
         ("foo -h", "No help topic for 'foo' (\"hull help\" lists the commands)", 3),
         ("help foo", "No help topic for 'foo' (\"hull help\" lists the commands)", 3),
         ("migrate x", "No help topic for 'migrate' (\"hull help\" lists the commands)", 3),
-        ("--nosuch", "flag provided but not defined: -nosuch", 1),
-        ("--root", "flag needs an argument: --root", 1),
+        ("--nosuch", "flag provided but not defined: -nosuch (\"hull --help\" lists the flags)", 1),
+        ("--root", "flag needs an argument: --root (\"hull --help\" lists the flags)", 1),
         (
             "create --nosuch x",
             "flag provided but not defined: -nosuch (\"hull create --help\" lists the flags)",
@@ -218,8 +218,8 @@ fn errors() {
         ),
         ("list x", "\"list\" requires exactly 0 argument(s): hull list [options]", 1),
         ("kill web FOO", "unknown signal \"FOO\"", 1),
-        ("list --format xml", "invalid format option \"xml\"", 1),
-        ("explain --format table", "invalid format option \"table\"", 1),
+        ("list --format xml", "invalid format option \"xml\" (table or json)", 1),
+        ("explain --format table", "invalid format option \"table\" (text or json)", 1),
         (
             "create --preserve-fds x web",
             "invalid value 'x' for '--preserve-fds <N>': invalid digit found in string",

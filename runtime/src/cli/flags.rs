@@ -52,7 +52,7 @@ pub(super) fn read_format(matches: &mut ArgMatches, people: &str) -> Result<Form
         None => Ok(Format::Table),
         Some(name) if name == people => Ok(Format::Table),
         Some("json") => Ok(Format::Json),
-        Some(other) => Err(usage(format!("invalid format option {other:?}"))),
+        Some(other) => Err(usage(format!("invalid format option {other:?} ({people} or json)"))),
     }
 }
 

@@ -59,7 +59,8 @@ enum Wish {
 /// Reads the words after the program's name.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Failure> {
     let definition = help::global_definition();
-    let mut outer = split(args, &definition, None, true)?;
+    let mut outer = split(args, &definition, None, true)
+        .map_err(|error| usage(format!("{error} (\"hull --help\" lists the flags)")))?;
     let words = std::mem::take(&mut outer.operands);
     let wish = if outer.help {
         Ok(Wish::Help(help::overview()))

@@ -84,13 +84,17 @@ pub fn become_root() -> Result<()> {
     super::die_with_runtime()
 }
 
-/// The intermediate's last act: the process as its sibling, in these new namespaces.
+/// The intermediate's last act: the process as its sibling, in these new namespaces. It goes on only
+/// when the runtime knows its pid: both write to one channel.
 ///
 /// # Errors
 /// clone3(2).
 pub fn clone_sibling(namespaces: u64, channel: &Channel) -> Result<()> {
     match fork_into(namespaces, None, true).at(|| "clone3(init)")? {
-        Cloned::Child => super::die_with_runtime(),
+        Cloned::Child => {
+            super::die_with_runtime()?;
+            channel.await_go_on()
+        }
         Cloned::Parent { pid, .. } => {
             let told = channel.send(&Message::Pid(pid));
             exit_child(i32::from(told.is_err()))

@@ -168,7 +168,7 @@ pub(crate) fn adopt(sandbox: &mut Sandbox) -> Result<()> {
     let intermediate = std::mem::replace(&mut sandbox.pidfd, pidfd);
     sandbox.pid = pid;
     child::wait(intermediate.as_fd()).at(|| "waiting for the intermediate")?;
-    Ok(())
+    sandbox.channel.go_on()
 }
 
 fn clone_hint(plan: &Plan<'_>) -> String {

@@ -44,7 +44,9 @@ impl Bundle {
         let raw = match openat(&fd, CONFIG, reading(), Mode::empty()) {
             Ok(file) => read(file).at(|| CONFIG)?,
             Err(Errno::ENOENT) => {
-                let message = format!("JSON specification file {CONFIG} not found");
+                let message = format!(
+                    "JSON specification file {CONFIG} not found (\"hull spec\" writes one)"
+                );
                 return Err(Error::config(message)).at(|| format!("bundle {path:?}"));
             }
             Err(errno) => return Err(errno).at(|| format!("open {:?}", path.join(CONFIG))),
