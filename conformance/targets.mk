@@ -22,6 +22,15 @@ conformance-errors: deps build conformance-binary ## Record hull's errors for ba
 conformance-self-test: deps build conformance-binary ## Show that each conformance case can fail
 	$(CONFORMANCE_RUN) --runtime $(HULL) --self-test
 
+# System calls of the reference runtimes to try, of each operation and fault; of hull it is all.
+FAULT_POINTS ?= 25
+
+.PHONY: conformance-faults
+conformance-faults: deps build conformance-binary ## Faults at every system call of hull; some of runc's and crun's
+	$(CONFORMANCE_RUN) --filter faults/ --points 0 --format markdown --runtime $(HULL)
+	$(CONFORMANCE_RUN) --filter faults/ --points $(FAULT_POINTS) --format markdown \
+		$(foreach runtime,$(REFERENCES),--runtime $(runtime)) || [ $$? = 1 ]
+
 .PHONY: conformance-unprivileged
 conformance-unprivileged: deps build conformance-binary ## The suite on hull as an ordinary user
 	conformance/unprivileged.sh $(CONFORMANCE) --runtime $(HULL)

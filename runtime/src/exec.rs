@@ -38,6 +38,8 @@ use std::path::Path;
 pub struct Request<'a> {
     /// The process object.
     pub process: &'a Process,
+    /// The file it was read from, for messages.
+    pub source: &'a Path,
     /// `--cgroup`: cgroups below the container's, by controller.
     pub cgroup: &'a BTreeMap<String, String>,
     /// `--ignore-paused`.
@@ -124,7 +126,8 @@ fn prepare<'a>(
     pidfd: OwnedFd,
 ) -> Result<Prepared<'a>> {
     let last_capability = cap::last();
-    let problems = |problems: Vec<_>| check::problems_to_error(&problems);
+    let source = request.source.display().to_string();
+    let problems = |problems: Vec<_>| check::problems_in(&source, &problems);
     let found = check::check_process(request.process, "process");
     if !found.is_empty() {
         return Err(problems(found));
@@ -192,6 +195,7 @@ fn clone(prepared: &Prepared<'_>) -> Result<Sandbox> {
     let (ours, theirs) = Channel::pair()?;
     let pid_flag = prepared.namespaces & NamespaceType::Pid.flag();
     let home = own(NamespaceType::Pid)?;
+    let _score = attend::lend_oom_score(&prepared.process, prepared.proc.as_fd())?;
     let entered = pid_flag == 0
         || (setns(home.as_fd(), pid_flag).is_ok()
             && setns(prepared.pidfd.as_fd(), pid_flag).is_ok());

@@ -8,6 +8,7 @@ mod bootstrap;
 mod cgroup;
 pub mod cli;
 mod delete;
+mod diet;
 mod engine;
 pub mod error;
 mod files;

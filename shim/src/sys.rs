@@ -122,3 +122,31 @@ pub fn receive_descriptor(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     }
     received.pop().ok_or(Errno::EBADMSG)
 }
+
+/// The layout of capget(2) and capset(2), version 3: two halves of 32 bits.
+#[repr(C)]
+#[derive(Default, Clone, Copy)]
+struct CapData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// Leaves of the effective and permitted capabilities of this thread those in `mask`.
+pub fn limit_capabilities(mask: u64) -> Result<(), Errno> {
+    /// `_LINUX_CAPABILITY_VERSION_3`.
+    const VERSION_3: u32 = 0x2008_0522;
+    let mut header = [VERSION_3, 0];
+    let mut data = [CapData::default(); 2];
+    // SAFETY: version 3 reads and writes two structures of this layout; pid 0 is the caller.
+    let got = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), data.as_mut_ptr()) };
+    Errno::result(got)?;
+    for (half, data) in data.iter_mut().enumerate() {
+        let mask = u32::try_from(mask >> (32 * half) & u64::from(u32::MAX)).unwrap_or(0);
+        data.effective &= mask;
+        data.permitted &= mask;
+    }
+    // SAFETY: as above; capset only reads them.
+    let set = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), data.as_ptr()) };
+    Errno::result(set).map(drop)
+}

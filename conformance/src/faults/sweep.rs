@@ -71,7 +71,7 @@ fn configure(c: &mut Context) -> Verdict {
     c.set("/linux/maskedPaths", json!(["/etc/masked", "/proc/kcore"]));
     c.set("/linux/readonlyPaths", json!(["/etc/readonly", "/proc/sys"]));
     c.set("/linux/sysctl", json!({"kernel.msgmax": "4242"}));
-    c.set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}]));
+    c.set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 200, "hard": 200}]));
     c.set("/process/oomScoreAdj", 100);
     c.set("/process/user/additionalGids", json!([7, 8]));
     c.set("/process/user/umask", 0o027);

@@ -34,5 +34,24 @@ pub fn results(results: &Results) -> String {
             let _ = writeln!(text, "| {} | {} |", case.id, cells.join(" | "));
         }
     }
+    points(&mut text, results, &head);
     text
+}
+
+/// Points of the sweeps that were survived, of those tried.
+fn points(text: &mut String, results: &Results, head: &str) {
+    let told = |tally: Option<(usize, usize)>| {
+        tally.map_or("–".to_owned(), |(survived, tried)| format!("{survived}/{tried}"))
+    };
+    let mut rows = String::new();
+    for (at, case) in results.cases.iter().enumerate() {
+        let tallies: Vec<_> = results.row(at).map(|outcome| outcome.tally).collect();
+        if tallies.iter().any(Option::is_some) {
+            let cells: Vec<String> = tallies.into_iter().map(told).collect();
+            let _ = writeln!(rows, "| {} | {} |", case.id, cells.join(" | "));
+        }
+    }
+    if !rows.is_empty() {
+        let _ = write!(text, "\n## System calls survived\n\n| fault {head}{rows}");
+    }
 }

@@ -13,6 +13,7 @@ use crate::plan::overrides::Overrides;
 use crate::spec::load::load_process;
 use crate::spec::{Linux, Process};
 use std::os::fd::AsFd;
+use std::path::Path;
 
 /// Carries the command out; the exit code in the foreground is the program's.
 pub fn run(global: &Global, args: &ExecArgs, inherited: &Inherited) -> Result<ExitCode> {
@@ -23,6 +24,7 @@ pub fn run(global: &Global, args: &ExecArgs, inherited: &Inherited) -> Result<Ex
         args.pid_file.as_deref().map(std::path::absolute).transpose().at(|| "--pid-file")?;
     let request = Request {
         process: &process,
+        source: args.process.as_deref().unwrap_or(Path::new("config.json")),
         cgroup: &args.cgroup,
         ignore_paused: args.ignore_paused,
         pid_file: pid_file.as_deref(),

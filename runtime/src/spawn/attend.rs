@@ -12,7 +12,8 @@ use crate::sys::process::descriptor_of;
 use crate::sys::sched::set_rlimit;
 use crate::{hooks, netdev, seccomp};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use std::os::fd::AsFd;
+use nix::unistd::geteuid;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Sets the resource limits of the process for it: raising one takes CAP_SYS_RESOURCE of the
 /// initial user namespace.
@@ -31,12 +32,46 @@ pub fn limits(pid: i32, process: &ProcessPlan) -> Result<()> {
     Ok(())
 }
 
-/// Sets the OOM score, which in a user namespace only the runtime may lower.
+/// Puts the runtime's own OOM score back.
+pub struct OwnOomScore<'a> {
+    proc: BorrowedFd<'a>,
+    score: String,
+}
+
+impl Drop for OwnOomScore<'_> {
+    fn drop(&mut self) {
+        // The runtime ends soon, and nobody may raise a score for good without being able to.
+        let _ = crate::init::write_proc(self.proc, c"self/oom_score_adj", self.score.as_bytes());
+    }
+}
+
+/// Without privileges the score is inherited: the /proc/PID of a process that can't be looked into
+/// is root's (`proc_pid(5)`), while everybody may raise their own.
+///
+/// # Errors
+/// Writing /proc/self/oom_score_adj; lowering takes `CAP_SYS_RESOURCE`.
+pub fn lend_oom_score<'a>(
+    process: &ProcessPlan,
+    proc: BorrowedFd<'a>,
+) -> Result<Option<OwnOomScore<'a>>> {
+    let Some(score) = process.oom_score_adj.filter(|_| !geteuid().is_root()) else {
+        return Ok(None);
+    };
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").at(|| "reading oomScoreAdj")?;
+    crate::init::write_proc(proc, c"self/oom_score_adj", score.to_string().as_bytes())
+        .at(|| "setting oomScoreAdj")?;
+    Ok(Some(OwnOomScore { proc, score: own.trim_end().to_owned() }))
+}
+
+/// Sets the OOM score, which in a user namespace only the runtime may lower; without privileges it
+/// has been inherited ([`lend_oom_score`]).
 ///
 /// # Errors
 /// Writing /proc/PID/oom_score_adj.
 pub fn oom_score(pid: i32, process: &ProcessPlan, proc: impl AsFd) -> Result<()> {
-    let Some(score) = process.oom_score_adj else { return Ok(()) };
+    let Some(score) = process.oom_score_adj.filter(|_| geteuid().is_root()) else {
+        return Ok(());
+    };
     let path = std::ffi::CString::new(format!("{pid}/oom_score_adj")).unwrap_or_default();
     crate::init::write_proc(proc.as_fd(), &path, score.to_string().as_bytes())
         .at(|| "setting oomScoreAdj")

@@ -136,6 +136,7 @@ pub fn init(staged: &Staged<'_>, cgroup: Cgroup) -> Result<Sandbox> {
 fn clone(staged: &Staged<'_>) -> Result<(Sandbox, Away)> {
     let (ours, theirs) = Channel::pair()?;
     let spawn = &staged.plan.spawn;
+    let _score = attend::lend_oom_score(&staged.plan.process, staged.proc.as_fd())?;
     let away = staged.namespaces.enter(&spawn.runtime_enters)?;
     let first = if spawn.intermediate { 0 } else { spawn.clone };
     let into = staged.join.into.as_ref().map(AsFd::as_fd);

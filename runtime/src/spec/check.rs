@@ -61,8 +61,13 @@ pub fn warnings(spec: &Spec) -> Vec<Problem> {
 
 /// One error of one line that names all problems.
 pub fn problems_to_error(problems: &[Problem]) -> Error {
+    problems_in("config.json", problems)
+}
+
+/// The same of another file.
+pub fn problems_in(file: &str, problems: &[Problem]) -> Error {
     let all: Vec<_> = problems.iter().map(Problem::to_string).collect();
-    Error::config(format!("config.json: {}", all.join("; ")))
+    Error::config(format!("{file}: {}", all.join("; ")))
 }
 
 /// Collects problems; places are formatted only when there is one.

@@ -67,3 +67,66 @@ fn devices_that_are_not_there() {
     lacks!(Kind::Runc(1, ..4) | Kind::Crun(..) => "does not know netDevices");
     refused(|s| s["linux"]["netDevices"] = json!({"nosuchdevice0": {}}), "nosuchdevice0");
 }
+
+/// Values no machine can give, for each field that asks the kernel or the host for something.
+#[test]
+fn what_no_machine_can_give() {
+    lacks!(Kind::Runc(..) | Kind::Crun(..) => "skips some of them");
+    let namespace = |kind: &str| json!({"type": kind, "path": "/proc/self/ns/nosuch"});
+    let cases = [
+        ("/root/path", json!("nosuchdirectory"), "nosuchdirectory"),
+        ("/mounts/-", json!({"destination": "/m", "type": "nosuchfs"}), "nosuchfs"),
+        (
+            "/mounts/-",
+            json!({"destination": "/m", "source": "/nosuch", "options": ["bind"]}),
+            "/nosuch",
+        ),
+        (
+            "/process/rlimits",
+            json!([{"type": "RLIMIT_NOFILE", "soft": 1, "hard": u64::MAX}]),
+            "rlimit",
+        ),
+        ("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 9}), "iopriority"),
+        ("/process/scheduler", json!({"policy": "SCHED_FIFO", "priority": 1000}), "scheduler"),
+        ("/linux/namespaces/-", namespace("network"), "network"),
+        ("/linux/sysctl", json!({"net.nosuch.parameter": "1"}), "net.nosuch.parameter"),
+        (
+            "/linux/devices",
+            json!([{"path": "/dev/x", "type": "x", "major": 1, "minor": 1}]),
+            "type",
+        ),
+        ("/linux/rootfsPropagation", json!("nosuch"), "propagation"),
+        ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_NOSUCH"}), "scmp_act_nosuch"),
+        (
+            "/linux/seccomp",
+            json!({
+                "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/nosuch/listener",
+                "syscalls": [{"names": ["getppid"], "action": "SCMP_ACT_NOTIFY"}],
+            }),
+            "listener",
+        ),
+        ("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "1000"}), "mempolicy"),
+        ("/linux/personality", json!({"domain": "NOSUCH"}), "nosuch"),
+        ("/linux/resources/cpu", json!({"cpus": "4000"}), "cpuset"),
+        ("/linux/resources/cpu", json!({"mems": "4000"}), "cpuset"),
+        ("/linux/resources/hugepageLimits", json!([{"pageSize": "3MB", "limit": 1}]), "huge"),
+        (
+            "/linux/resources/blockIO",
+            json!({"throttleReadBpsDevice": [{"major": 4095, "minor": 1, "rate": 1}]}),
+            "4095:1",
+        ),
+    ];
+    for (pointer, value, named) in cases {
+        refused(|spec| put(spec, pointer, value), named);
+    }
+}
+
+/// Puts a value at a JSON pointer; `-` stands for the end of a list.
+fn put(spec: &mut Value, pointer: &str, value: Value) {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let parent = spec.pointer_mut(parent).unwrap();
+    match parent.as_array_mut() {
+        Some(list) => list.push(value),
+        None => parent[name] = value,
+    }
+}

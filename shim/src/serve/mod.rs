@@ -21,6 +21,7 @@ mod timers;
 
 use crate::args::Args;
 use crate::cgroup::Layout;
+use crate::diet;
 use crate::error::{At, Error, Result};
 use crate::io::attach::Hub;
 use crate::io::{Given, ProcessIo};
@@ -130,6 +131,7 @@ impl Server {
         }
         wanted.thread_block().at(|| "block signals".to_owned())?;
         set_child_subreaper(true).at(|| "become a subreaper".to_owned())?;
+        diet::keep_to()?;
         let listener = match (inherited, &args.socket) {
             (Some(fd), _) => UnixListener::from(fd),
             (None, Some(path)) => {

@@ -171,6 +171,11 @@ impl Fixture {
         let _: Empty = self.call("Exec", &request);
     }
 
+    /// The pid of the server.
+    pub fn pid(&self) -> u32 {
+        self.shim.unwrap()
+    }
+
     pub fn kill(&mut self) {
         let (id, exec_id) = (self.id.clone(), String::new());
         let _: Empty = self.call("Kill", &KillRequest { id, exec_id, signal: 9, all: false });

@@ -7,4 +7,5 @@
 
 mod cgroups;
 mod fixture;
+mod privileges;
 mod streams;
