@@ -45,7 +45,7 @@ fn memory_limits() {
 #[test]
 fn swappiness_and_oom_killer_of_v1() {
     if unified() {
-        return crate::harness::skip("cgroup v2 has neither");
+        return skip("cgroup v2 has neither");
     }
     let c = limited(&json!({
         "memory": {"limit": 67_108_864, "swappiness": 10, "disableOOMKiller": true}
@@ -106,6 +106,59 @@ fn cpusets() {
     assert_eq!(c.cgroup("cpuset/cpuset.mems", "cpuset.mems"), "0");
     let status = fs::read_to_string(format!("/proc/{}/status", c.pid())).unwrap();
     assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+}
+
+/// A disk of this machine, as `major:minor`: throttles can be set for whole disks alone.
+fn disk() -> Option<(u64, u64)> {
+    fs::read_dir("/sys/block").unwrap().flatten().find_map(|entry| {
+        // One without a size (an empty zram, a loop device nobody uses) comes and goes.
+        let size = fs::read_to_string(entry.path().join("size")).ok()?;
+        let numbers = fs::read_to_string(entry.path().join("dev")).ok()?;
+        let (major, minor) = numbers.trim().split_once(':')?;
+        (size.trim() != "0").then_some((major.parse().ok()?, minor.parse().ok()?))
+    })
+}
+
+#[test]
+fn block_io_limits() {
+    let Some((major, minor)) = disk() else { return skip("no disk here") };
+    if unified() && !controllers().split_whitespace().any(|name| name == "io") {
+        return skip("the io controller is not to be had");
+    }
+    let device = |rate: u64| json!([{"major": major, "minor": minor, "rate": rate}]);
+    let c = limited(&json!({"blockIO": {
+        "throttleReadBpsDevice": device(1_048_576),
+        "throttleWriteBpsDevice": device(2_097_152),
+        "throttleReadIOPSDevice": device(100),
+        "throttleWriteIOPSDevice": device(200),
+    }}))
+    .up();
+    let told = |name: &str| c.cgroup(&format!("blkio/blkio.throttle.{name}"), "io.max");
+    if unified() {
+        let want = format!("{major}:{minor} rbps=1048576 wbps=2097152 riops=100 wiops=200");
+        assert_eq!(told(""), want);
+        return;
+    }
+    assert_eq!(told("read_bps_device"), format!("{major}:{minor} 1048576"));
+    assert_eq!(told("write_bps_device"), format!("{major}:{minor} 2097152"));
+    assert_eq!(told("read_iops_device"), format!("{major}:{minor} 100"));
+    assert_eq!(told("write_iops_device"), format!("{major}:{minor} 200"));
+}
+
+#[test]
+fn block_io_weights_of_v1() {
+    if unified() {
+        return skip("cgroup v2 has other numbers");
+    }
+    lacks!(Kind::Crun(1, ..9) => "knows no bfq, and leaves the cgroups of a failed create");
+    let c = limited(&json!({"blockIO": {"weight": 300}}));
+    // Given where the kernel has the bfq scheduler, refused by its name where not.
+    let outcome = c.create_with(&[]);
+    if outcome.code != 0 {
+        let error = outcome.fails();
+        return assert!(error.contains("weight"), "{error}");
+    }
+    assert_eq!(c.cgroup("blkio/blkio.bfq.weight", ""), "300");
 }
 
 #[test]
