@@ -337,8 +337,10 @@ impl Server {
         }
         // One that was never started has nobody else who could write.
         process.given = None;
-        // What the process wrote last is still on its way.
-        if let Some(number) = process.io
+        // What the process wrote last is still on its way. One that was never started wrote nothing,
+        // and has its streams open until the engine ends it.
+        if process.status == Status::Stopped
+            && let Some(number) = process.io
             && self.ios.get(&number).is_some_and(|io| !io.is_drained())
         {
             self.timers.after(std::time::Duration::from_secs(10), super::Timer::Drain(number));
