@@ -80,6 +80,7 @@ impl Engine {
         self.emit_container(&container, "destroy", &[]);
         records::delete(&self.database(), Table::Containers, &container.id)?;
         self.changes.mark();
+        self.sweep_mounts();
         Ok(())
     }
 

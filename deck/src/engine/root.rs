@@ -4,8 +4,8 @@
 //! What is inside is hostile: paths are resolved by openat2(2) with `RESOLVE_IN_ROOT`, trees are
 //! read by a thread that has its root there.
 
-use super::Engine;
 use super::record::Container;
+use super::{Engine, host_state};
 use crate::error::{At, Error, Result};
 use crate::image::apply;
 use crate::image::pack::{Pack, pack};
@@ -69,11 +69,22 @@ impl Engine {
     /// # Errors
     /// The mount can't be made.
     pub(super) fn mount_root(&self, container: &Container) -> Result<Root> {
-        let directory = self.config.exec_root.join("mnt").join(super::text::new_id()?);
+        let directory = self.config.exec_root.join("mnt").join(temporary_name()?);
         std::fs::create_dir_all(&directory).at(|| format!("mkdir {}", directory.display()))?;
         let mounted = Mounted(directory.clone());
         self.mount_snapshot(&container.id, &directory)?;
         Ok(Root { fd: open_directory(&directory)?, mounted: Some(mounted) })
+    }
+
+    /// Takes away the temporary mounts of processes that were killed while they looked. Called
+    /// where something else is taken away; what can't be is there for the next call.
+    pub(super) fn sweep_mounts(&self) {
+        let directory = self.config.exec_root.join("mnt");
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            if is_abandoned(&entry.file_name().to_string_lossy(), host_state::start_time) {
+                drop(Mounted(entry.path()));
+            }
+        }
     }
 
     /// Mounts a container's snapshot.
@@ -207,6 +218,25 @@ impl OrDot for str {
     }
 }
 
+/// A name for a temporary mount of this process: its pid, its start time in clock ticks after boot
+/// (proc_pid_stat(5)) and what makes it unique.
+fn temporary_name() -> Result<String> {
+    let pid = std::process::id().cast_signed();
+    let start = host_state::start_time(pid).unwrap_or_default();
+    Ok(format!("{pid}-{start}-{}", super::text::new_id()?))
+}
+
+/// Whether the process that made a temporary mount of this name is gone. Other names are not ours.
+fn is_abandoned(name: &str, start_time: impl Fn(i32) -> Option<u64>) -> bool {
+    let mut parts = name.splitn(3, '-');
+    let pid = parts.next().and_then(|text| text.parse().ok());
+    let start = parts.next().and_then(|text| text.parse::<u64>().ok());
+    match (pid, start, parts.next()) {
+        (Some(pid), Some(start), Some(_)) => start_time(pid) != Some(start),
+        _ => false,
+    }
+}
+
 /// Opens a directory of the host.
 pub fn open_directory(path: &Path) -> Result<OwnedFd> {
     open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
@@ -221,6 +251,19 @@ pub fn fd_path(fd: BorrowedFd) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mounts_of_dead_processes_are_known_by_their_names() {
+        let start_time = |pid| (pid == 7).then_some(100);
+        assert!(!is_abandoned("7-100-x", start_time));
+        assert!(is_abandoned("7-99-x", start_time));
+        assert!(is_abandoned("8-100-x", start_time));
+        for other in ["", "x", "8", "8-100", "-8-100", "8-x-y"] {
+            assert!(!is_abandoned(other, start_time), "{other}");
+        }
+        let mine = temporary_name().unwrap();
+        assert!(!is_abandoned(&mine, host_state::start_time));
+    }
 
     #[test]
     fn a_subpath_stays_in_its_volume() {

@@ -11,7 +11,8 @@ shift
 deck=$(realpath "$1") hull=$(realpath "$2") shim=$(realpath "$3")
 kills=${4:-60} seed=${5:-$RANDOM}
 work=$(mktemp -d /tmp/deck-chaos.XXXXXX)
-failed=0
+# Until the last line says otherwise: a script that is cut off has not shown anything.
+failed=0 complete=0
 RANDOM=$seed
 echo "seed $seed, $kills kills"
 ip link set lo up
@@ -44,10 +45,14 @@ finish() {
 		umount -l "$point" 2>/dev/null
 	done
 	rmdir /sys/fs/cgroup/deck /sys/fs/cgroup/*/deck 2>/dev/null
-	[ "$failed" = 0 ] && rm -rf --one-file-system "$work"
-	[ "$failed" = 0 ] && echo "all is well" || echo "$failed failed; seed $seed; see $work"
-	[ "$failed" = 0 ]
-	exit
+	[ "$complete" = 1 ] || bad "the script did not come to its end"
+	if [ "$failed" = 0 ]; then
+		rm -rf --one-file-system "$work"
+		echo "all is well"
+		exit 0
+	fi
+	echo "$failed failed; seed $seed; see $work"
+	exit 1
 }
 workers=()
 trap finish EXIT
@@ -120,7 +125,7 @@ leftovers() {
 	[ -z "$left" ] || bad "interfaces are left: $left"
 	left=$(nft list tables)
 	[ -z "$left" ] || bad "tables are left: $left"
-	for place in d/containers r/b r/netns r/r/deck r/mnt; do
+	for place in d/containers r/b r/netns r/r/deck r/mnt r/s; do
 		# The runtime keeps compiled seccomp profiles beside its containers.
 		left=$(ls "$work/$place" 2>/dev/null | grep -v '^,')
 		[ -z "$left" ] || bad "left in $place: $left"
@@ -157,3 +162,4 @@ done
 left=$(deck ps -aq)
 [ -z "$left" ] || bad "containers are left: $left"
 leftovers
+complete=1
