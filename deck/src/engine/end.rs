@@ -9,7 +9,7 @@ use crate::error::{At, Result};
 use crate::store::records::{self, Table};
 use crate::supervise::{self, Task};
 use nix::mount::{MntFlags, umount2};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The exit status of a container whose end nobody saw.
 const UNSEEN: i64 = 255;
@@ -24,8 +24,15 @@ impl Engine {
         if !container.state.status.is_alive() || lives(&container) {
             return Ok(container);
         }
-        let (code, finished) = Self::last_words(&container);
-        self.ended(container, code, finished, lock)?;
+        let words = Self::last_words(&container);
+        let (code, finished) =
+            words.unwrap_or_else(|| (UNSEEN, time::now().max(container.state.started)));
+        let ended = self.ended(container, code, finished, lock);
+        if words.is_none() {
+            // No shim will tell of this end.
+            self.after_end();
+        }
+        ended?;
         self.container(id)
     }
 
@@ -54,15 +61,14 @@ impl Engine {
     }
 
     /// Exit status and time of an end, from the shim if it still lives.
-    fn last_words(container: &Container) -> (i64, i64) {
+    fn last_words(container: &Container) -> Option<(i64, i64)> {
         let shim = Path::new(&container.state.shim);
-        let same_boot = container.state.boot == host_state::boot_id();
-        let asked = if same_boot {
-            Task::connect(shim, &container.id).and_then(|mut task| task.wait("")).ok()
-        } else {
-            None
-        };
-        asked.map_or((UNSEEN, time::now()), |(code, at)| (code, at.max(container.state.started)))
+        if container.state.boot != host_state::boot_id() {
+            return None;
+        }
+        let (code, at) =
+            Task::connect(shim, &container.id).and_then(|mut task| task.wait("")).ok()?;
+        Some((code, at.max(container.state.started)))
     }
 
     /// Everything that follows an end: clean up, record, tell, restart or remove.
@@ -106,10 +112,18 @@ impl Engine {
         if container.host.auto_remove {
             self.remove_locked(container, true, lock)?;
         }
-        // Links whose namespace is gone go when the kernel comes to it; what is left now is on the
-        // list of the next sweep.
-        complain("sweep networks", self.networks.sweep());
         Ok(())
+    }
+
+    /// Has what networks no longer need taken away, once a container has left them. Nobody waits
+    /// for it: the kernel takes tens of milliseconds for a bridge, and who runs one container
+    /// after another finds it there.
+    fn after_end(&self) {
+        match self.networks.is_left() {
+            Ok(false) => {}
+            Ok(true) => complain("sweep networks", restart::worker(&self.config, &["sweep"])),
+            Err(error) => complain::<()>("sweep networks", Err(error)),
+        }
     }
 
     /// An exec can't outlive its container.
@@ -131,28 +145,18 @@ impl Engine {
     /// The first step that failed and left something on the host.
     pub(super) fn tear_down(&self, container: &Container) -> Result<()> {
         let bundle = self.config.bundle_dir(&container.id);
-        if !container.state.shim.is_empty() {
-            let shim = Path::new(&container.state.shim);
-            let ended = Task::connect(shim, &container.id).and_then(|mut task| {
-                let deleted = match task.delete("") {
-                    // Still running: its start failed halfway, or its end was declared.
-                    Err(error) if error.status == 409 || error.status == 500 => {
-                        drop(task.kill("", 9));
-                        drop(task.wait(""));
-                        task.delete("").map(drop)
-                    }
-                    other => other.map(drop),
-                };
-                drop(task.shutdown());
-                deleted
-            });
-            if ended.is_err() && bundle.exists() {
+        let shim = match container.state.shim.as_str() {
+            // A start that was killed before the shim was recorded.
+            "" => supervise::launched(&bundle),
+            socket => Some(PathBuf::from(socket)),
+        };
+        if let Some(shim) = &shim {
+            if supervise::end(shim, &container.id).is_err() && bundle.exists() {
                 drop(supervise::clean_up(&self.config, &container.id, &bundle));
             }
             // A killed shim leaves its socket; one that ends has removed it.
             drop(std::fs::remove_file(shim));
         } else if bundle.join("config.json").exists() {
-            // A start that was killed before the shim was recorded.
             drop(supervise::clean_up(&self.config, &container.id, &bundle));
         }
         let networks = self
@@ -180,6 +184,13 @@ impl Engine {
         if exec != id && !exec.is_empty() {
             return self.exec_exited(exec, code);
         }
+        let ended = self.end_told(id, pid, code, at);
+        // Also for one who saw the end first and did not wait for this.
+        self.after_end();
+        ended
+    }
+
+    fn end_told(&self, id: &str, pid: i32, code: i64, at: i64) -> Result<()> {
         let lock = self.lock(id)?;
         let container = self.container(id)?;
         // An event of an earlier life, or of one whose end was seen already.
@@ -209,6 +220,7 @@ impl Engine {
     pub fn boot(&self) -> Result<()> {
         let alive = |id: &str| self.container(id).is_ok_and(|container| lives(&container));
         complain("reconcile networks", self.networks.reconcile(&alive));
+        self.sweep_mounts();
         for container in self.containers()? {
             let was = container.state.status;
             let Ok(lock) = self.lock(&container.id) else { continue };

@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// Longest event that is read.
 const MAX_EVENT: u64 = 1 << 20;
+/// How long bridges nobody is on stay: one made for each of many short containers would cost more
+/// than the container.
+const LINGER: Duration = Duration::from_secs(3);
 
 /// Runs `deck publish …` and `deck worker …`, if this is one of them: before anything else is
 /// looked at, as a shim waits for the first and neither is a user's.
@@ -71,7 +74,8 @@ pub fn publish(config: Config, event: &str, mut input: impl Read) -> Result<()> 
     run(config, move |engine| forgive(engine.exited(&exit.container_id, &exit.id, pid, code, at)))
 }
 
-/// `deck worker restart ID GENERATION MILLISECONDS` and `deck worker health ID GENERATION`.
+/// `deck worker restart ID GENERATION MILLISECONDS`, `deck worker health ID GENERATION` and `deck
+/// worker sweep`.
 ///
 /// # Errors
 /// 400 for other arguments; those of the work.
@@ -89,6 +93,7 @@ pub fn worker(config: Config, arguments: &[String]) -> Result<()> {
             let (id, generation) = (id.to_string(), number(generation)?);
             run(config, move |engine| forgive(engine.probe_health(&id, generation)))
         }
+        ["sweep"] => run(config, |engine| engine.networks.sweep_later(LINGER)),
         _ => Err(bad()),
     }
 }

@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// All networks of one data root. Several processes may hold one each; every change is one
 /// transaction, and what is done to the host is done under a lock file.
@@ -159,7 +160,7 @@ impl Networks {
             new_id: &host::new_id,
         };
         let resolv_conf = files::host_resolv_conf();
-        let (planned, attached) = rows::change(&self.records(), |state| {
+        let (planned, attached) = self.plan(&|state| {
             let planned = plan::attach(state, container, &asked)?;
             state.containers.push(planned.clone());
             let attached = view::attached(state, &planned, &resolv_conf)?;
@@ -185,7 +186,9 @@ impl Networks {
         };
         // Its links go with the namespace, in the kernel's own time (tens of milliseconds).
         netns::remove(&known.netns)?;
-        host::forget_flows(&known.endpoints, &known.published)?;
+        // Its addresses are forgotten before they are given again, by the next sweep: the kernel
+        // goes through all it tracks, milliseconds even where there is nothing.
+        host::forget_flows(&[], &known.published)?;
         self.strike(&known, true)
     }
 
@@ -199,7 +202,7 @@ impl Networks {
             ephemeral: host::ephemeral_ports(),
             new_id: &host::new_id,
         };
-        let (planned, added) = rows::change(&self.records(), |state| {
+        let (planned, added) = self.plan(&|state| {
             let mut planned = known(state, container)?;
             let added = plan::endpoint(state, &planned, wish, &asked)?;
             planned.endpoints.push(added.clone());
@@ -278,6 +281,26 @@ impl Networks {
         Ok(())
     }
 
+    /// Whether a container left that [`Networks::sweep`] has not cleared up after.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn is_left(&self) -> Result<bool> {
+        Ok(!self.state()?.leftover.is_empty())
+    }
+
+    /// [`Networks::sweep`] after a pause; at most one process waits, for all that leave meanwhile.
+    ///
+    /// # Errors
+    /// As [`Networks::sweep`].
+    pub fn sweep_later(&self, pause: Duration) -> Result<()> {
+        let Some(turn) = host::try_lock(&self.run, "sweeper")? else { return Ok(()) };
+        thread::sleep(pause);
+        // Before the work: who leaves from now on calls for another one.
+        drop(turn);
+        self.sweep()
+    }
+
     /// Removes bridges nobody is on, and the rules with the last of them. It waits for the kernel
     /// tens of milliseconds: call it after [`Networks::detach`] when no user waits.
     ///
@@ -315,22 +338,39 @@ impl Networks {
         result
     }
 
+    /// Records a change; where it can't be planned, once more with the addresses of containers that
+    /// just left.
+    fn plan<T>(&self, change: &dyn Fn(&mut State) -> Result<T>) -> Result<T> {
+        let planned = rows::change(&self.records(), change);
+        if planned.is_ok() || !self.is_left()? {
+            return planned;
+        }
+        self.bury()?;
+        rows::change(&self.records(), change)
+    }
+
     /// Makes sure that the links of containers that left are gone.
     fn bury(&self) -> Result<()> {
         let left = self.state()?.leftover;
-        if left.is_empty() {
+        host::unplug(&left, &[])?;
+        self.forget_leftover(&left)
+    }
+
+    fn forget_leftover(&self, gone: &[Endpoint]) -> Result<()> {
+        if gone.is_empty() {
             return Ok(());
         }
-        host::unplug(&left, &[])?;
         rows::change(&self.records(), |state| {
-            state.leftover.retain(|endpoint| !left.iter().any(|gone| gone.id == endpoint.id));
+            state.leftover.retain(|endpoint| !gone.iter().any(|gone| gone.id == endpoint.id));
             Ok(())
         })
     }
 
     fn sweep_locked(&self, force: bool) -> Result<()> {
-        self.bury()?;
         let mut state = self.state()?;
+        if !state.leftover.is_empty() {
+            host::unplug(&state.leftover, &[])?;
+        }
         let mut forwarding = state.forwarding.clone();
         host::remove_unused(&state, &mut forwarding)?;
         if forwarding != state.forwarding {
@@ -340,7 +380,9 @@ impl Networks {
             })?;
             state.forwarding = forwarding;
         }
-        self.apply_rules(&state, force)
+        self.apply_rules(&state, force)?;
+        // Last: killed before, all of it is done again.
+        self.forget_leftover(&state.leftover)
     }
 
     /// Does to the host what was planned and recorded for `endpoints` of a container.

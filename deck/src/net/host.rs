@@ -28,11 +28,27 @@ const V6: &str = "/proc/sys/net/ipv6";
 /// The lock file can't be made.
 pub fn lock(directory: &Path) -> Result<Flock<File>> {
     let path = directory.join("lock");
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.at(|| format!("open {}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusive)
+    Flock::lock(lock_file(&path)?, FlockArg::LockExclusive)
         .map_err(|(_, errno)| errno)
         .at(|| format!("lock {}", path.display()))
+}
+
+/// A lock by another name, unless somebody holds it.
+///
+/// # Errors
+/// The lock file can't be made.
+pub fn try_lock(directory: &Path, name: &str) -> Result<Option<Flock<File>>> {
+    let path = directory.join(name);
+    match Flock::lock(lock_file(&path)?, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(errno).at(|| format!("lock {}", path.display())),
+    }
+}
+
+fn lock_file(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    file.at(|| format!("open {}", path.display()))
 }
 
 /// 64 random hexadecimal digits.

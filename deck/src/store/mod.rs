@@ -30,6 +30,11 @@ pub fn open(config: &Config) -> Result<Connection> {
     connection.busy_timeout(BUSY)?;
     set_wal(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // Most processes live for one command, and each would be the last to close: two synced writes
+    // and the making of a new log by the next. The log is taken over when it is long instead; one
+    // that is left is read through by whoever comes first.
+    connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 250)?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     for statements in SCHEMA {
         connection.execute_batch(statements)?;

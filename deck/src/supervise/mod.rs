@@ -18,9 +18,16 @@ use prost::Message;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio as Pipe};
+use std::time::{Duration, Instant};
 
 /// The namespace deck's containers have at the shim.
 pub const NAMESPACE: &str = "deck";
+
+/// In a bundle: the socket of its shim.
+const ADDRESS: &str = "address";
+/// How long a creation may take that nobody waits for, and how often it is looked for.
+const LIMIT: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The shim's options: the runtime, and where it keeps its state.
 pub fn options(config: &Config) -> Any {
@@ -80,9 +87,46 @@ pub fn launch(config: &Config, id: &str, bundle: &Path) -> Result<PathBuf> {
     }
     let result = BootstrapResult::decode(output.stdout.as_slice())
         .map_err(|error| Error::internal(format!("{}: its answer: {error}", what())))?;
-    match result.address.strip_prefix("unix://") {
-        Some(path) => Ok(PathBuf::from(path)),
-        None => Err(Error::internal(format!("{}: address {:?}", what(), result.address))),
+    let Some(path) = result.address.strip_prefix("unix://") else {
+        return Err(Error::internal(format!("{}: address {:?}", what(), result.address)));
+    };
+    let file = bundle.join(ADDRESS);
+    std::fs::write(&file, path).at(|| format!("write {}", file.display()))?;
+    Ok(PathBuf::from(path))
+}
+
+/// The socket of the shim that was launched in a bundle, also when who launched it was killed before
+/// the records had it.
+pub fn launched(bundle: &Path) -> Option<PathBuf> {
+    std::fs::read_to_string(bundle.join(ADDRESS)).ok().map(PathBuf::from)
+}
+
+/// Has the shim at `socket` give up its container, running or not, and end.
+///
+/// # Errors
+/// There is no shim, or it knows of no container: then [`clean_up`] is what is left to do.
+pub fn end(socket: &Path, id: &str) -> Result<()> {
+    let mut task = Task::connect(socket, id)?;
+    let start = Instant::now();
+    loop {
+        let deleted = match task.delete("") {
+            // Still running: its start failed halfway, or its end was declared.
+            Err(error) if error.status == 409 || error.status == 500 => {
+                drop(task.kill("", 9));
+                drop(task.wait(""));
+                task.delete("").map(drop)
+            }
+            other => other.map(drop),
+        };
+        let told = task.shutdown();
+        match deleted {
+            // A creation that goes on though nobody waits for it is told to nobody before it is
+            // over. A shim that has none ends when it is told to, and the next call fails.
+            Err(error) if error.status == 404 && told.is_ok() && start.elapsed() < LIMIT => {
+                std::thread::sleep(LOOK);
+            }
+            other => return other,
+        }
     }
 }
 

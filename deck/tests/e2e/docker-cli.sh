@@ -133,6 +133,29 @@ pgrep -f -- "-id $($docker inspect -f '{{.Id}}' k1)" | xargs -r kill -9
 kill -9 "$($docker inspect -f '{{.State.Pid}}' k1)" 2>/dev/null
 is 'a killed shim is told' 255 $docker wait k1
 is 'and its container is over' exited $docker inspect -f '{{.State.Status}}' k1
+
+# A server killed while the runtime creates: the creation goes on, and is removed with its container.
+cat >"$work/slow" <<SLOW
+#!/bin/sh
+case " \$* " in *" create "*) touch "$work/creating"; sleep 2 ;; esac
+exec "$hull" "\$@"
+SLOW
+chmod +x "$work/slow"
+kill -9 "$server"; wait "$server" 2>/dev/null
+DECK_RUNTIME=$work/slow serve
+timeout 60 $docker run -d --name half --network none box:1 sleep 1000 >/dev/null 2>&1 &
+run=$!
+until_true test -e "$work/creating"
+kill -9 "$server"; wait "$server" "$run" 2>/dev/null
+serve
+half=$($docker inspect -f '{{.Id}}' half)
+is 'a half-made container is removed' half $docker rm -f half
+half_shim() { pgrep -f -- "-id $half"; }
+no_half_shim() { ! half_shim; }
+until_true no_half_shim
+is 'with its shim' '' half_shim
+is 'and what the runtime made of it' '' find "$work/r" /sys/fs/cgroup -maxdepth 4 -name "$half"
+
 is 'kill all' '*h1*' sh -c "$docker kill \$($docker ps -q --filter name=h1) >/dev/null; $docker ps -a --filter name=h1 --format '{{.Names}}'"
 # How many checks failed is told, and counts, at the end.
 exit 0

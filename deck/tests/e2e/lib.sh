@@ -42,6 +42,7 @@ is() {
 	fi
 }
 
+no_links() { [ "$(ip -br link | grep -vc '^lo ')" = 0 ]; }
 no_shims() { ! pgrep -f -- "-address $work"; }
 
 finish() {
@@ -50,6 +51,8 @@ finish() {
 	teardown
 	left=$(grep -c "$work" /proc/self/mountinfo)
 	[ "$left" = 0 ] || { echo "not ok - $left mounts are left"; failed=$((failed + 1)); }
+	# Bridges go a moment after the last container.
+	until_true no_links
 	links=$(ip -br link | grep -vc '^lo ')
 	[ "$links" = 0 ] || { echo "not ok - $links interfaces are left"; failed=$((failed + 1)); }
 	# Shims end after their last answer.

@@ -2,7 +2,8 @@
 
 use crate::Case;
 use crate::world::{World, fetch, id, networks, on, serve, sh, tcp};
-use deck::net::{ContainerNet, netns};
+use deck::net::{ContainerNet, Ipam, IpamPool, NetworkSpec, netns};
+use nix::fcntl::{Flock, FlockArg};
 use std::collections::HashSet;
 use std::path::Path;
 use std::process::{Command, exit};
@@ -13,6 +14,8 @@ pub const CASES: &[Case] = &[
     ("lifecycle::fifty_at_once", fifty_at_once),
     ("lifecycle::kills_leave_nothing", kills_leave_nothing),
     ("lifecycle::detach_is_repeatable", detach_is_repeatable),
+    ("lifecycle::the_last_address_is_given_again_at_once", the_last_address_is_given_again_at_once),
+    ("lifecycle::bridges_stay_until_swept", bridges_stay_until_swept),
 ];
 
 fn fifty_at_once(world: &World) {
@@ -52,6 +55,45 @@ fn fifty_at_once(world: &World) {
     println!("  {COUNT} detached in {} ms", start.elapsed().as_millis());
     assert!(world.networks.inspect("front").unwrap().containers.is_empty());
     world.networks.remove("front").unwrap();
+}
+
+/// Before any sweep: a network with one address serves one container after another.
+fn the_last_address_is_given_again_at_once(world: &World) {
+    let subnet = Some("10.203.0.0/30".parse().unwrap());
+    let pool = IpamPool { subnet, ..IpamPool::default() };
+    let ipam = Some(Ipam { config: vec![pool], ..Ipam::default() });
+    let spec = NetworkSpec { name: "narrow".into(), ipam, ..NetworkSpec::default() };
+    world.networks.create(&spec).unwrap();
+    for name in ["a", "b", "c"] {
+        let container = world.container(name, &["narrow"]);
+        assert_eq!(container.ip("narrow").to_string(), "10.203.0.2");
+        let full = world.networks.attach(&world.wish("late", &["narrow"])).unwrap_err();
+        assert!(full.message.contains("address"), "{full}");
+        world.networks.detach(&container.id).unwrap();
+    }
+    netns::remove(&world.networks.netns_path(&id("late"))).unwrap();
+}
+
+fn bridges_stay_until_swept(world: &World) {
+    let bridges = || sh("ip -br link show type bridge").lines().count();
+    let first = world.container("first", &["bridge"]);
+    world.networks.detach(&first.id).unwrap();
+    assert!(world.networks.is_left().unwrap());
+    assert_eq!(bridges(), 1);
+    // Someone on it keeps it, whoever left.
+    let second = world.container("second", &["bridge"]);
+    world.networks.sweep_later(Duration::ZERO).unwrap();
+    assert_eq!(bridges(), 1);
+    assert!(!world.networks.is_left().unwrap());
+    world.networks.detach(&second.id).unwrap();
+    // One waits for all: the others leave it to that one.
+    let file = std::fs::File::open(world.root.join("run/net/sweeper")).unwrap();
+    let waiting = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, no)| no).unwrap();
+    world.networks.sweep_later(Duration::from_secs(3600)).unwrap();
+    assert_eq!(bridges(), 1);
+    drop(waiting);
+    world.networks.sweep_later(Duration::ZERO).unwrap();
+    assert_eq!(bridges(), 0);
 }
 
 /// The process that is killed: containers come and go in it.

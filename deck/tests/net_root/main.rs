@@ -58,6 +58,8 @@ fn main() -> ExitCode {
 /// Namespaces of our own, with the tests' resolv.conf and nobody else's mounts.
 fn private_host() {
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
+    // A new namespace takes this over from the first one (ip-sysctl.rst, devconf_inherit_init_net).
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_PRIVATE | MsFlags::MS_REC, none).unwrap();
     // /proc/sys shows the reader's namespace, but /run is everybody's.
