@@ -1,9 +1,9 @@
 //! The order of hull's functions in its binary: those that commands go through lie side by side.
 //!
 //! The kernel maps a file's pages sixteen at a time, so what counts is in how many such windows the
-//! functions lie that a command needs, not how many functions there are. The commands are followed
-//! instruction by instruction (ptrace(2), `PTRACE_SINGLESTEP`), and what they went through becomes a
-//! linker script. Names lose their hash, so that the script holds for other compilers and later
+//! functions lie that a command needs, not how many functions there are. The commands run
+//! with a breakpoint at the start of every function (ptrace(2)), which goes when it is reached, and
+//! what they went through becomes a linker script. Names lose their hash, so that the script holds for other compilers and later
 //! sources too; a function it doesn't know, or that is gone, costs nothing but its place.
 
 use crate::bundle::{Bundle, Kind};
@@ -13,17 +13,21 @@ use nix::libc::user_regs_struct;
 use nix::sys::ptrace::{self, Event, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::mem::offset_of;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
 
 /// A function: where it starts, how long it is, its name for the linker.
 type Function = (u64, u64, String);
+
+/// The instruction of a breakpoint: a byte, behind which the process stops.
+const INT3: u8 = 0xcc;
 
 /// The linker script for `peer`, a binary with symbols.
 ///
@@ -33,16 +37,9 @@ pub fn script(peer: &Peer, dir: &Path) -> io::Result<String> {
     let functions = functions(&peer.path)?;
     let mut used: BTreeMap<usize, u32> = BTreeMap::new();
     for mut command in commands(peer, dir)? {
-        let mut once = BTreeSet::new();
-        for address in steps(&mut command, &peer.path)? {
+        for address in entered(&mut command, &peer.path, &functions)? {
             let after = functions.partition_point(|function| function.0 <= address);
-            let Some((start, length, _)) = functions.get(after.wrapping_sub(1)) else { continue };
-            if address < start + length.max(&1) {
-                once.insert(after - 1);
-            }
-        }
-        for function in once {
-            *used.entry(function).or_default() += 1;
+            *used.entry(after - 1).or_default() += 1;
         }
     }
     Ok(written(&functions, &used))
@@ -130,16 +127,24 @@ fn commands(peer: &Peer, dir: &Path) -> io::Result<Vec<Command>> {
         peer.create(&lives, &pid_file, "order-3"),
         peer.command(&["start", "order-3"]),
         peer.command(&["state", "order-3"]),
+        peer.command(&["list"]),
         peer.command(&["exec", "order-3", "/exit"]),
         peer.command(&["kill", "order-3", "KILL"]),
         peer.command(&["delete", "--force", "order-3"]),
     ])
 }
 
-/// Every address that `command` and its descendants execute, as long as they run `binary`.
-fn steps(command: &mut Command, binary: &Path) -> io::Result<BTreeSet<u64>> {
+/// Every function that `command` and its descendants enter, by where it starts, as long as they run
+/// `binary`.
+fn entered(
+    command: &mut Command,
+    binary: &Path,
+    functions: &[Function],
+) -> io::Result<BTreeSet<u64>> {
     let first = trace::start(command, Options::empty())?;
-    ptrace::step(first, None)?;
+    // `start` has stopped it behind its execve(2).
+    let text = Text::of(first, functions)?;
+    ptrace::cont(first, None)?;
     let ours = identity(binary)?;
     let mut seen = BTreeSet::new();
     loop {
@@ -148,30 +153,85 @@ fn steps(command: &mut Command, binary: &Path) -> io::Result<BTreeSet<u64>> {
                 return Ok(seen);
             }
             Ok(WaitStatus::PtraceEvent(pid, _, event)) => {
-                let exe = format!("/proc/{pid}/exe");
-                if event == Event::PTRACE_EVENT_EXEC as i32
-                    && identity(Path::new(&exe)).ok() != Some(ours)
-                {
-                    let _ = ptrace::detach(pid, None);
-                    continue;
+                if event == Event::PTRACE_EVENT_EXEC as i32 {
+                    let exe = format!("/proc/{pid}/exe");
+                    if identity(Path::new(&exe)).ok() != Some(ours) {
+                        let _ = ptrace::detach(pid, None);
+                        continue;
+                    }
+                    text.set_breakpoints(pid)?;
                 }
                 (pid, None)
             }
-            Ok(WaitStatus::Stopped(pid, Signal::SIGTRAP | Signal::SIGSTOP)) => {
-                let at = offset_of!(user_regs_struct, rip);
-                if let Ok(address) = ptrace::read_user(pid, at as ptrace::AddressType) {
-                    seen.insert(address.cast_unsigned());
+            Ok(WaitStatus::Stopped(pid, Signal::SIGTRAP)) => {
+                // It may have been killed meanwhile; then its end is the next thing heard of it.
+                if let Ok(Some(address)) = text.pass(pid) {
+                    seen.insert(address);
                 }
                 (pid, None)
             }
+            Ok(WaitStatus::Stopped(pid, Signal::SIGSTOP)) => (pid, None),
             Ok(WaitStatus::Stopped(pid, signal)) => (pid, Some(signal)),
             Err(nix::errno::Errno::ECHILD) => return Ok(seen),
             Ok(_) | Err(nix::errno::Errno::EINTR) => continue,
             Err(errno) => return Err(errno.into()),
         };
-        // It may have been killed meanwhile; then its end is the next thing heard of it.
-        let _ = ptrace::step(pid, signal);
+        // As above.
+        let _ = ptrace::cont(pid, signal);
     }
+}
+
+/// The code of the binary: as it is, and with a breakpoint where each function starts.
+struct Text {
+    start: u64,
+    code: Vec<u8>,
+    breakpoints: Vec<u8>,
+}
+
+impl Text {
+    /// Reads the code of a process that runs the binary and has executed nothing of it yet, and
+    /// sets the breakpoints there.
+    fn of(pid: Pid, functions: &[Function]) -> io::Result<Self> {
+        let start = functions.iter().map(|function| function.0).min().unwrap_or_default();
+        let end = functions.iter().map(|function| function.0 + function.1.max(1)).max();
+        let length = usize::try_from(end.unwrap_or_default() - start).map_err(io::Error::other)?;
+        let mut code = vec![0; length];
+        File::open(format!("/proc/{pid}/mem"))?.read_exact_at(&mut code, start)?;
+        let mut breakpoints = code.clone();
+        for (address, ..) in functions {
+            let at = usize::try_from(address - start).ok();
+            if let Some(byte) = at.and_then(|at| breakpoints.get_mut(at)) {
+                *byte = INT3;
+            }
+        }
+        let text = Self { start, code, breakpoints };
+        text.set_breakpoints(pid)?;
+        Ok(text)
+    }
+
+    /// In a process that has just executed the binary; what it forks inherits them.
+    fn set_breakpoints(&self, pid: Pid) -> io::Result<()> {
+        memory(pid)?.write_all_at(&self.breakpoints, self.start)
+    }
+
+    /// Takes away the breakpoint that has stopped `pid`, and returns where it was; none if something
+    /// else has stopped it.
+    fn pass(&self, pid: Pid) -> io::Result<Option<u64>> {
+        let counter = offset_of!(user_regs_struct, rip) as ptrace::AddressType;
+        let address = ptrace::read_user(pid, counter)?.cast_unsigned().wrapping_sub(1);
+        let at = usize::try_from(address.wrapping_sub(self.start)).unwrap_or(usize::MAX);
+        let (Some(byte), Some(&INT3)) = (self.code.get(at), self.breakpoints.get(at)) else {
+            return Ok(None);
+        };
+        memory(pid)?.write_all_at(std::slice::from_ref(byte), address)?;
+        ptrace::write_user(pid, counter, address.cast_signed())?;
+        Ok(Some(address))
+    }
+}
+
+/// What a traced process' memory is written by, read-only pages too (`proc_pid_mem(5)`).
+fn memory(pid: Pid) -> io::Result<File> {
+    File::options().write(true).open(format!("/proc/{pid}/mem"))
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
