@@ -15,7 +15,8 @@ REFERENCE_TESTS ?= /usr/sbin/runc
 MUSL := $(shell uname -m)-unknown-linux-musl
 ifeq ($(wildcard $(shell rustc --print sysroot)/lib/rustlib/$(MUSL)),)
 TARGET ?= $(shell uname -m)-unknown-linux-gnu
-binary: export RUSTFLAGS = -C target-feature=+crt-static -C relocation-model=static
+binary: export RUSTFLAGS = -C target-feature=+crt-static -C relocation-model=static \
+	-C symbol-mangling-version=v0
 else
 TARGET ?= $(MUSL)
 endif
@@ -37,10 +38,7 @@ build: ## Build the static release binary
 
 .PHONY: binary
 binary:
-	@# libseccomp.a asks libc for more after rustc has named libc: name it again, last.
-	@# What commands go through lies side by side: see `order`.
-	$(CARGO) rustc --profile small --locked -p hull --bin hull --target $(TARGET) -- \
-		-C link-arg=-lc -C link-arg=-Wl,-T,$(CURDIR)/runtime/order.ld
+	$(CARGO) build --profile small --locked -p hull --bin hull --target $(TARGET)
 	install -m 0755 target/$(TARGET)/small/hull $(HULL)
 	@ls -l $(HULL)
 
@@ -101,9 +99,9 @@ bench: deps bench-build ## Compare hull with runc, crun, youki and the floor; re
 		echo $${CARGO_HOME:-$$HOME/.cargo}/bin/youki) $(FLOOR)
 
 .PHONY: order
-order: deps bench-build ## Record anew which functions belong side by side (runtime/order.ld; some minutes)
-	$(CARGO) rustc --profile small --locked -p hull --bin hull --target $(TARGET) \
-		--config 'profile.small.strip="none"' -- -C link-arg=-lc
+order: deps bench-build ## Record anew which functions belong side by side (runtime/order.ld)
+	$(CARGO) build --profile small --locked -p hull --bin hull --target $(TARGET) \
+		--config 'profile.small.strip="none"'
 	$(BENCH) --order runtime/order.ld target/$(TARGET)/small/hull
 
 .PHONY: bench-smoke

@@ -13,6 +13,7 @@ target=$(uname -m)-unknown-linux-musl
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 # RUSTFLAGS replaces the flags of .cargo/config.toml, so they are said again.
 export RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static \
+    -C symbol-mangling-version=v0 \
     --remap-path-prefix=$PWD=/hull --remap-path-prefix=$cargo_home=/cargo"
 CFLAGS="-ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$PWD=/hull"
 export CFLAGS
@@ -24,8 +25,7 @@ mkdir -p "$out"
 for program in "$@"; do
     case $program in
         hull)
-            cargo rustc --profile small --locked -p hull --bin hull --target "$target" -- \
-                -C link-arg=-lc -C "link-arg=-Wl,-T,$PWD/runtime/order.ld"
+            cargo build --profile small --locked -p hull --bin hull --target "$target"
             install -m 0755 "$CARGO_TARGET_DIR/$target/small/hull" "$out/hull"
             ;;
         containerd-shim-hull-v2)

@@ -11,8 +11,12 @@ use std::path::PathBuf;
 /// Overrides the search; `libseccomp-sys` honours the same variable.
 const LIB_PATH: &str = "LIBSECCOMP_LIB_PATH";
 
+/// Puts the functions side by side that commands go through; `make order` records it.
+const ORDER: &str = "order.ld";
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={ORDER}");
     println!("cargo::rerun-if-env-changed={LIB_PATH}");
     let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
     if !features.split(',').any(|feature| feature == "crt-static") {
@@ -37,6 +41,8 @@ fn main() {
     // the library is named again; as an archive, for rustc has asked for shared ones by then.
     println!("cargo::rustc-link-arg=-Wl,-Bstatic");
     println!("cargo::rustc-link-arg=-lc");
+    let order = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join(ORDER);
+    println!("cargo::rustc-link-arg-bin=hull=-Wl,-T,{}", order.display());
 }
 
 /// Where the archive may be, best first.

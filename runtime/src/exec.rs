@@ -6,7 +6,7 @@
 
 use crate::cgroup::{Cgroup, Join};
 use crate::console::{self, Receiver};
-use crate::container::{Container, State, Status, store};
+use crate::container::{Container, Status, store};
 use crate::error::{At, Error, Kind, Result};
 use crate::foreground::Signals;
 use crate::init::{self, exec::Execution, process as init_process, stdio};
@@ -20,10 +20,10 @@ use crate::seccomp::Filter;
 use crate::spawn::channel::{Channel, Message};
 use crate::spawn::namespaces::own;
 use crate::spawn::{Sandbox, attend, namespace_key};
-use crate::spec::{Process, Spec, check};
+use crate::spec::{Process, check};
 use crate::sys::clone::{Cloned, fork_into, setns};
 use crate::sys::exec::{Vector, exit_child};
-use crate::sys::fd::{CWD, open_at};
+use crate::sys::fd::{CWD, leave_to_exit, open_at};
 use crate::sys::{cap, child, sched};
 use crate::systemd::scope;
 use nix::errno::Errno;
@@ -80,8 +80,7 @@ struct Prepared<'a> {
 /// A container that isn't running; whatever failed on the way to the program.
 pub fn exec(container: &Container, request: &Request<'_>) -> Result<Sandbox> {
     let pidfd = running(container, request.ignore_paused)?;
-    let config = container.config()?;
-    let prepared = prepare(container, &config.spec, request, pidfd)?;
+    let prepared = prepare(container, request, pidfd)?;
     // The child must not be looked into by the container's processes before it is one of them
     // (CVE-2016-9962); it inherits this.
     cap::set_dumpable(false).at(|| "prctl(PR_SET_DUMPABLE)")?;
@@ -90,7 +89,7 @@ pub fn exec(container: &Container, request: &Request<'_>) -> Result<Sandbox> {
     if let Some((unit, below)) = &prepared.join.unit {
         unit.attach(below, sandbox.pid)?;
     }
-    attend_child(&sandbox, &prepared, &config.spec, &container.state)?;
+    attend_child(&sandbox, &prepared, container)?;
     if let Some(path) = request.pidfd_socket {
         console::send_pidfd(path, sandbox.pidfd.as_fd(), "setns")?;
     }
@@ -100,6 +99,9 @@ pub fn exec(container: &Container, request: &Request<'_>) -> Result<Sandbox> {
     sandbox.channel.execute()?;
     attend::until_executed(&sandbox)?;
     sandbox.release();
+    // The heap does not give back: only descriptors are worth dropping.
+    let Prepared { process, identity, arguments, filter, .. } = prepared;
+    leave_to_exit((process, identity, arguments, filter));
     Ok(sandbox)
 }
 
@@ -121,7 +123,6 @@ fn running(container: &Container, ignore_paused: bool) -> Result<OwnedFd> {
 
 fn prepare<'a>(
     container: &Container,
-    spec: &Spec,
     request: &'a Request<'a>,
     pidfd: OwnedFd,
 ) -> Result<Prepared<'a>> {
@@ -132,14 +133,14 @@ fn prepare<'a>(
     if !found.is_empty() {
         return Err(problems(found));
     }
-    let process = process::plan(request.process, spec.linux.as_ref()).map_err(problems)?;
+    let joining = container.joining()?;
+    let process = process::plan(request.process, joining.linux.as_ref()).map_err(problems)?;
     let identity = identity::plan(request.process, last_capability).map_err(problems)?;
     check_labels(&identity, false)?;
     for warning in &identity.warnings {
         crate::log::warn(format_args!("{warning}"));
     }
-    let has_filter = spec.linux.as_ref().is_some_and(|linux| linux.seccomp.is_some());
-    let filter = if has_filter {
+    let filter = if joining.has_seccomp {
         Some(Filter::from_bytes(&container.slot.read(store::SECCOMP)?)?)
     } else {
         None
@@ -221,19 +222,16 @@ fn clone(prepared: &Prepared<'_>) -> Result<Sandbox> {
     }
 }
 
-fn attend_child(
-    sandbox: &Sandbox,
-    prepared: &Prepared<'_>,
-    spec: &Spec,
-    state: &State,
-) -> Result<()> {
+fn attend_child(sandbox: &Sandbox, prepared: &Prepared<'_>, container: &Container) -> Result<()> {
     loop {
         match sandbox.channel.receive()? {
             Message::Seccomp(number) => {
-                let profile = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+                let linux = container.config()?.spec.linux.as_ref();
+                let profile = linux.and_then(|linux| linux.seccomp.as_ref());
                 let plan: Option<FilterPlan<'_>> =
                     profile.and_then(|profile| crate::plan::seccomp::plan(profile).ok());
                 let listener = plan.as_ref().and_then(|plan| plan.listener);
+                let state = &container.state;
                 attend::notify(sandbox, listener.as_ref(), number, state, Status::Running)?;
                 sandbox.channel.go_on()?;
             }

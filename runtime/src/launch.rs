@@ -17,7 +17,7 @@ use crate::plan::{Host, Options, Plan};
 use crate::spawn::{self, Sandbox, Staged, attend};
 use crate::spec::load::Bundle;
 use crate::sys::exec::Vector;
-use crate::sys::fd::{CWD, open_at};
+use crate::sys::fd::{CWD, leave_to_exit, open_at};
 use crate::systemd::scope::{self, Scope};
 use crate::{console, host, intel_rdt, notify_socket, pid_file, seccomp, spec};
 use nix::fcntl::{OFlag, ResolveFlag};
@@ -63,6 +63,8 @@ pub struct Request<'a> {
 
 /// A container with its init.
 pub struct Launched {
+    /// Where its slot is.
+    pub store: Store,
     /// Its slot.
     pub slot: Slot,
     /// Its state.
@@ -176,7 +178,11 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
     }
     reserved.kept = true;
     drop(reserved);
-    Ok(Launched { slot, state, sandbox, notify })
+    // The heap does not give back: only descriptors are worth dropping.
+    drop(scope);
+    let Staged { state: first, arguments, filter, .. } = staged;
+    leave_to_exit((plan, first, arguments, filter));
+    Ok(Launched { store, slot, state, sandbox, notify })
 }
 
 /// The plan, with its warnings logged.

@@ -13,5 +13,5 @@ static ALLOCATOR: Arena = Arena::new();
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: the C library's own arguments.
     unsafe { entry::prepare(argc, argv) };
-    hull::cli::main().into()
+    entry::exit(hull::cli::main())
 }

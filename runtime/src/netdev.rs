@@ -7,6 +7,7 @@
 use crate::error::{At, Error, Kind, Result};
 use crate::spec::Problem;
 use crate::spec::linux::NetDevice;
+use crate::sys::fd::leave_to_execve;
 use crate::sys::netlink::{Message, Netlink, attributes, i32_at, link_header, u32_at};
 use nix::errno::Errno;
 use nix::libc;
@@ -25,7 +26,12 @@ const TEMPLATE_LIMIT: u32 = 4096;
 /// It has index 1 in every namespace (LOOPBACK_IFINDEX, include/net/net_namespace.h), so one
 /// request does it.
 pub fn loopback_up() -> Result<()> {
-    let up = || Netlink::open()?.execute(link_flags(1, true)?);
+    let up = || {
+        let mut netlink = Netlink::open()?;
+        netlink.execute(link_flags(1, true)?)?;
+        leave_to_execve(netlink.into());
+        Ok::<(), Errno>(())
+    };
     up().at(|| "bringing up the loopback device")
 }
 

@@ -13,12 +13,15 @@ use crate::sys::fd::{CWD, open_at};
 use crate::sys::mount::{self, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag, SealFlag};
-use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::sys::statvfs::FsFlags;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+
+/// The binary this process runs (proc(5)).
+const EXE: &CStr = c"/proc/self/exe";
 
 /// Returns when this process runs from a binary nobody can write through /proc/PID/exe; if it
 /// doesn't yet, it executes itself anew from one.
@@ -26,12 +29,10 @@ use std::os::unix::ffi::OsStrExt;
 /// # Errors
 /// When no way to protect the binary works.
 pub fn ensure() -> Result<()> {
-    let exe = open_at(CWD, c"/proc/self/exe", OFlag::O_PATH, 0, ResolveFlag::empty())
-        .at(|| "open(\"/proc/self/exe\")")?;
-    if is_sealed(&exe)? {
+    if is_sealed()? {
         return Ok(());
     }
-    let sealed = match read_only_clone(&exe) {
+    let sealed = match read_only_clone() {
         Ok(clone) => clone,
         // Not privileged in the mount namespace, or an old kernel: a sealed copy in memory.
         Err(Errno::EPERM | Errno::ENOSYS | Errno::EINVAL | Errno::EACCES) => copy()?,
@@ -49,8 +50,8 @@ pub fn ensure() -> Result<()> {
 }
 
 /// Read-only mount, or a memory file sealed against writing.
-fn is_sealed(exe: &OwnedFd) -> Result<bool> {
-    let filesystem = fstatfs(exe).at(|| "fstatfs(\"/proc/self/exe\")")?;
+fn is_sealed() -> Result<bool> {
+    let filesystem = statfs(EXE).at(|| format!("statfs({EXE:?})"))?;
     if filesystem.flags().contains(FsFlags::ST_RDONLY) {
         return Ok(true);
     }
@@ -58,7 +59,7 @@ fn is_sealed(exe: &OwnedFd) -> Result<bool> {
     if filesystem.filesystem_type() != TMPFS_MAGIC {
         return Ok(false);
     }
-    let Ok(file) = open_at(CWD, c"/proc/self/exe", OFlag::O_RDONLY, 0, ResolveFlag::empty()) else {
+    let Ok(file) = open_at(CWD, EXE, OFlag::O_RDONLY, 0, ResolveFlag::empty()) else {
         return Ok(false);
     };
     // A file of a mounted tmpfs answers EINVAL, or that it is not sealed.
@@ -66,13 +67,14 @@ fn is_sealed(exe: &OwnedFd) -> Result<bool> {
     Ok(SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_WRITE))
 }
 
-fn read_only_clone(exe: &OwnedFd) -> std::result::Result<OwnedFd, Errno> {
+fn read_only_clone() -> std::result::Result<OwnedFd, Errno> {
     let attr = MountAttr {
         set: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
         propagation: nix::libc::MS_PRIVATE,
         ..MountAttr::default()
     };
-    mount::clone_tree_with(exe.as_fd(), c"", false, &attr, false)
+    // The kernel follows its own link to the file itself, by whatever name it can't be reached.
+    mount::clone_tree_with(CWD, EXE, false, &attr, false)
 }
 
 fn copy() -> Result<OwnedFd> {

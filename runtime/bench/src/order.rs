@@ -35,35 +35,41 @@ const INT3: u8 = 0xcc;
 /// It has none, or its commands can't be followed.
 pub fn script(peer: &Peer, dir: &Path) -> io::Result<String> {
     let functions = functions(&peer.path)?;
-    let mut used: BTreeMap<usize, u32> = BTreeMap::new();
+    let (mut executed, mut forked) = (Vec::new(), Vec::new());
     for mut command in commands(peer, dir)? {
-        for address in entered(&mut command, &peer.path, &functions)? {
-            let after = functions.partition_point(|function| function.0 <= address);
-            *used.entry(after - 1).or_default() += 1;
+        for (image, is_fork) in entered(&mut command, &peer.path, &functions)? {
+            if is_fork { &mut forked } else { &mut executed }.push(image);
         }
     }
-    Ok(written(&functions, &used))
+    // The runtime itself needs the most.
+    executed.append(&mut forked);
+    Ok(written(&functions, &executed))
 }
 
-/// What most commands need first; at the end the names that stand for many instances of a generic
-/// function, of which few are used.
-fn written(functions: &[Function], used: &BTreeMap<usize, u32>) -> String {
+/// The functions of the first process first, behind them what the second one needs besides, and so
+/// on: each finds what it needs in few places, the first one in the fewest. Among those, what most
+/// processes need; at the end the names that stand for many instances of a generic function, of
+/// which few are used.
+fn written(functions: &[Function], images: &[BTreeSet<usize>]) -> String {
     let mut instances: HashMap<&str, u32> = HashMap::new();
     for (_, _, name) in functions {
         *instances.entry(name).or_default() += 1;
     }
-    let mut order: Vec<(u32, u32, usize)> = used
-        .iter()
-        .filter_map(|(function, count)| {
-            let many = instances.get(functions.get(*function)?.2.as_str())?;
-            Some((*many, *count, *function))
+    let mut used: BTreeMap<usize, (usize, u32)> = BTreeMap::new();
+    for (first, image) in images.iter().enumerate() {
+        for function in image {
+            used.entry(*function).or_insert((first, 0)).1 += 1;
+        }
+    }
+    let mut order: Vec<_> = used
+        .into_iter()
+        .filter_map(|(function, (first, count))| {
+            let many = instances.get(functions.get(function)?.2.as_str())?;
+            Some((*many > 1, first, u32::MAX - count, function))
         })
         .collect();
-    order.sort_by_key(|(many, count, function)| (*many > 1, u32::MAX - count, *function));
-    let mut script = String::from(
-        "/* Written by `make order`: what commands go through, side by side. */\n\
-         SECTIONS\n{\n  .text.order :\n  {\n",
-    );
+    order.sort_unstable();
+    let mut script = String::from(BEGIN);
     let mut told = BTreeSet::new();
     for (.., function) in order {
         if let Some((.., name)) = functions.get(function)
@@ -75,6 +81,16 @@ fn written(functions: &[Function], used: &BTreeMap<usize, u32>) -> String {
     script.push_str("  }\n}\nINSERT BEFORE .text;\n");
     script
 }
+
+/// The C library's start, and what it has written in assembly, have no sections of their own.
+const BEGIN: &str = "/* Written by `make order`: what commands go through, side by side. */
+SECTIONS
+{
+  .text.order :
+  {
+    *crt1.o(.text .text.*)
+    *.lo(.text)
+";
 
 fn functions(binary: &Path) -> io::Result<Vec<Function>> {
     let output = Command::new("nm").args(["-nS", "--defined-only"]).arg(binary).output()?;
@@ -97,16 +113,22 @@ fn function(line: &str) -> Option<Function> {
     Some((hex(start)?, hex(length)?, without_hash(words.next()?)))
 }
 
-/// `_ZN…17h<16 digits>E` with any hash.
+/// A name as rustc mangles it, with any version of any crate: `Cs<base 62>_` (The rustc book,
+/// "v0 Symbol Format", disambiguator).
 fn without_hash(name: &str) -> String {
-    const HASH: usize = 16;
-    let hash = name.rfind("17h").filter(|at| {
-        name.get(at + 3..at + 3 + HASH).is_some_and(|h| h.bytes().all(|b| b.is_ascii_hexdigit()))
-    });
-    match hash {
-        Some(at) if name.starts_with("_ZN") => format!("{}17h*", &name[..at]),
-        _ => name.to_owned(),
+    let mut parts = name.split("Cs");
+    let mut pattern = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        pattern.push_str("Cs");
+        match part.split_once('_') {
+            Some((hash, rest)) if hash.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+                pattern.push_str("*_");
+                pattern.push_str(rest);
+            }
+            _ => pattern.push_str(part),
+        }
     }
+    pattern
 }
 
 /// The commands that matter, in an order in which each finds what it needs.
@@ -134,23 +156,24 @@ fn commands(peer: &Peer, dir: &Path) -> io::Result<Vec<Command>> {
     ])
 }
 
-/// Every function that `command` and its descendants enter, by where it starts, as long as they run
-/// `binary`.
+/// The functions that `command` and its descendants enter as long as they run `binary`, by process;
+/// one that executes the binary anew is another process here. With each, whether it was forked.
 fn entered(
     command: &mut Command,
     binary: &Path,
     functions: &[Function],
-) -> io::Result<BTreeSet<u64>> {
+) -> io::Result<Vec<(BTreeSet<usize>, bool)>> {
     let first = trace::start(command, Options::empty())?;
     // `start` has stopped it behind its execve(2).
     let text = Text::of(first, functions)?;
     ptrace::cont(first, None)?;
     let ours = identity(binary)?;
-    let mut seen = BTreeSet::new();
+    let mut images = vec![(BTreeSet::new(), false)];
+    let mut image_of = HashMap::from([(first, 0)]);
     loop {
         let (pid, signal) = match waitpid(None, Some(WaitPidFlag::__WALL)) {
             Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) if pid == first => {
-                return Ok(seen);
+                return Ok(images);
             }
             Ok(WaitStatus::PtraceEvent(pid, _, event)) => {
                 if event == Event::PTRACE_EVENT_EXEC as i32 {
@@ -160,19 +183,32 @@ fn entered(
                         continue;
                     }
                     text.set_breakpoints(pid)?;
+                    image_of.insert(pid, images.len());
+                    images.push((BTreeSet::new(), false));
                 }
                 (pid, None)
             }
             Ok(WaitStatus::Stopped(pid, Signal::SIGTRAP)) => {
                 // It may have been killed meanwhile; then its end is the next thing heard of it.
-                if let Ok(Some(address)) = text.pass(pid) {
-                    seen.insert(address);
+                if let Ok(Some(address)) = text.pass(pid)
+                    && let Some((image, _)) = image_of.get(&pid).and_then(|at| images.get_mut(*at))
+                {
+                    image.insert(functions.partition_point(|one| one.0 <= address) - 1);
                 }
                 (pid, None)
             }
-            Ok(WaitStatus::Stopped(pid, Signal::SIGSTOP)) => (pid, None),
+            // How a new process announces itself. It has inherited only the breakpoints that its
+            // parent had not reached.
+            Ok(WaitStatus::Stopped(pid, Signal::SIGSTOP)) => {
+                if !image_of.contains_key(&pid) {
+                    text.set_breakpoints(pid)?;
+                    image_of.insert(pid, images.len());
+                    images.push((BTreeSet::new(), true));
+                }
+                (pid, None)
+            }
             Ok(WaitStatus::Stopped(pid, signal)) => (pid, Some(signal)),
-            Err(nix::errno::Errno::ECHILD) => return Ok(seen),
+            Err(nix::errno::Errno::ECHILD) => return Ok(images),
             Ok(_) | Err(nix::errno::Errno::EINTR) => continue,
             Err(errno) => return Err(errno.into()),
         };
@@ -244,24 +280,26 @@ mod tests {
 
     #[test]
     fn hashes_are_left_out() {
-        assert_eq!(without_hash("_ZN4hull4main17h0123456789abcdefE"), "_ZN4hull4main17h*");
+        let name = "_RNvXs_NtCs2Nb3gJ4iU0I_5alloc3vecINtB4_3VecpENtCsaz6eC2DG7lh_4core";
+        let any = "_RNvXs_NtCs*_5alloc3vecINtB4_3VecpENtCs*_4core";
+        assert_eq!(without_hash(name), any);
         assert_eq!(without_hash("memcpy"), "memcpy");
-        assert_eq!(without_hash("_ZN1a17hnothex0123456789E"), "_ZN1a17hnothex0123456789E");
+        assert_eq!(without_hash("endsinCs"), "endsinCs");
     }
 
     #[test]
-    fn generic_names_come_last_and_common_functions_first() {
+    fn the_first_process_comes_first_and_generic_names_last() {
         let functions: Vec<Function> =
-            [(0, "a"), (1, "many"), (2, "many"), (3, "b"), (4, "unused")]
+            [(0, "second"), (1, "many"), (2, "many"), (3, "first"), (4, "both"), (5, "unused")]
                 .map(|(start, name)| (start, 1, name.to_owned()))
                 .into();
-        let used = BTreeMap::from([(0, 1), (1, 5), (2, 5), (3, 2)]);
-        let script = written(&functions, &used);
+        let images = [BTreeSet::from([1, 3, 4]), BTreeSet::from([0, 2, 4])];
+        let script = written(&functions, &images);
         let order: Vec<&str> =
             script.lines().filter_map(|line| line.trim().strip_prefix("*(.text.")).collect();
         let names: Vec<&str> =
             order.iter().filter_map(|line| line.split_whitespace().next()).collect();
-        assert_eq!(names, ["b", "a", "many"]);
+        assert_eq!(names, ["both", "first", "second", "many"]);
     }
 
     #[test]

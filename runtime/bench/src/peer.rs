@@ -43,6 +43,13 @@ impl Peer {
         })
     }
 
+    /// A runtime that is never executed.
+    #[cfg(test)]
+    pub fn named(name: &str, version: &str, path: PathBuf) -> Self {
+        let (name, version) = (name.to_owned(), version.to_owned());
+        Self { name, version, root: path.clone(), path, size: 0, floor: false }
+    }
+
     /// A command of it.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.path);

@@ -53,7 +53,8 @@ impl Report {
         self.rows.iter().filter(move |row| row.runtime == first)
     }
 
-    /// A Markdown table: medians with quartiles, and the first runtime's ratio to each other one.
+    /// Markdown: what was compared, the goals, and a table of medians with quartiles and the first
+    /// runtime's ratio to each other one.
     pub fn markdown(&self) -> String {
         let mut text = format!(
             "Kernel {}, {} processors ({}), {} repetitions. Medians, quartiles in brackets; \
@@ -63,7 +64,8 @@ impl Report {
         for peer in &self.runtimes {
             let _ = writeln!(text, "- {}: {} ({} KiB)", peer.name, peer.version, peer.size >> 10);
         }
-        text.push_str("\n| | |");
+        let _ = writeln!(text, "\n{}", crate::goals::table(self));
+        text.push_str("| | |");
         for (index, peer) in self.runtimes.iter().enumerate() {
             let _ = write!(text, " {} |", peer.name);
             text.push_str(if index > 0 { " *ratio* |" } else { "" });

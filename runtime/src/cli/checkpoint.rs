@@ -126,6 +126,7 @@ fn page_server(text: &str) -> Result<PageServer> {
 }
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run(global: &Global, args: &CheckpointArgs) -> Result<ExitCode> {
     let store = Store::open_for(&global.root, &args.id)?;
     dump::dump(&store, &store.load(&args.id)?, &args.options)?;

@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run(global: &Global, args: &CreateArgs, inherited: &Inherited) -> Result<ExitCode> {
     let prepared = prepare(global, args, inherited)?;
     let wants = prepared.terminal();

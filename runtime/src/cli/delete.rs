@@ -7,6 +7,7 @@ use crate::container::{Store, delete, id};
 use crate::error::{Kind, Result};
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run(global: &Global, args: &DeleteArgs) -> Result<ExitCode> {
     id::check(&args.id)?;
     match Store::open_for(&global.root, &args.id) {

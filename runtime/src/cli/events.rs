@@ -48,6 +48,7 @@ pub(super) fn read(matches: &mut ArgMatches, operands: &mut Operands) -> Result<
 }
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run(global: &Global, args: &EventsArgs) -> Result<ExitCode> {
     let container = Store::open_for(&global.root, &args.id)?.load(&args.id)?;
     events::check(&container)?;

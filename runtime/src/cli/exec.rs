@@ -12,10 +12,12 @@ use crate::foreground::{self, Foreground, Signals};
 use crate::plan::overrides::Overrides;
 use crate::spec::load::load_process;
 use crate::spec::{Linux, Process};
+use crate::sys::fd::leave_to_exit;
 use std::os::fd::AsFd;
 use std::path::Path;
 
 /// Carries the command out; the exit code in the foreground is the program's.
+#[inline(never)]
 pub fn run(global: &Global, args: &ExecArgs, inherited: &Inherited) -> Result<ExitCode> {
     let container = Store::open_for(&global.root, &args.id)?.load(&args.id)?;
     let mut process = process(&container, args)?;
@@ -45,17 +47,19 @@ pub fn run(global: &Global, args: &ExecArgs, inherited: &Inherited) -> Result<Ex
     let (console, stdio, incoming, io) = attended.split();
     let sandbox =
         exec::exec(&container, &Request { console, stdio, signals: Some(&signals), ..request })?;
-    terminal::relayed(incoming, io)
+    let code = terminal::relayed(incoming, io)
         .and_then(|io| {
             let process = Foreground { pid: sandbox.pid, pidfd: sandbox.pidfd.as_fd() };
             foreground::attend(process, &signals, io, None)
         })
         .inspect_err(|_| exec::abandon(&sandbox))
-        .map(status)
+        .map(status);
+    leave_to_exit((container, process, sandbox, signals));
+    code
 }
 
 fn root_ids(container: &Container) -> Result<(u32, u32)> {
-    Ok(container.config()?.spec.linux.as_ref().map_or((0, 0), Linux::root_ids))
+    Ok(container.joining()?.linux.as_ref().map_or((0, 0), Linux::root_ids))
 }
 
 /// The process object: from `--process`, or the configuration's with the flags applied.
@@ -64,8 +68,7 @@ fn process(container: &Container, args: &ExecArgs) -> Result<Process> {
         return load_process(path);
     }
     let process = container
-        .config()?
-        .spec
+        .joining()?
         .process
         .clone()
         .ok_or_else(|| Error::new(Kind::Config, "process property must not be empty"))?;

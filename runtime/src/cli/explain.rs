@@ -15,6 +15,7 @@ use crate::systemd::scope;
 use std::path::Path;
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode> {
     let bundle = Bundle::open(args.bundle.as_deref().unwrap_or(Path::new(".")))?;
     let (host, doubt) = match probe(&bundle.spec) {

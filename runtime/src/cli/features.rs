@@ -9,6 +9,7 @@ use crate::plan::mount_options;
 use crate::spec::check;
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run() -> Result<ExitCode> {
     let claims = Claims {
         mount_options: &mount_options::known(),

@@ -7,6 +7,7 @@ use crate::container::{Store, kill};
 use crate::error::{Kind, Result};
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run(global: &Global, args: &KillArgs) -> Result<ExitCode> {
     let container = Store::open_for(&global.root, &args.id)?.load(&args.id)?;
     match kill::kill(&container, args.signal) {

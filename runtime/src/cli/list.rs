@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use std::collections::BTreeMap;
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run(global: &Global, args: &ListArgs) -> Result<ExitCode> {
     let mut views = Vec::new();
     let mut owners = BTreeMap::new();

@@ -1,7 +1,8 @@
 //! The command line: `hull [global options] COMMAND [options] [arguments]`.
 //!
 //! [`parse`] turns the words into a request by the table in [`entries`]; a module per command carries
-//! it out; this one reports errors, once.
+//! it out; this one reports errors, once. The commands are kept out of line: a page of code that only
+//! another command needs would be in memory for nothing.
 
 pub mod args;
 pub mod checkpoint;
@@ -67,6 +68,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
         seal::ensure()?;
         child::default_terminal_signals().at(|| "sigaction")?;
     }
+    entry::ignore_sigpipe();
     let (global, command) = match parse::parse(args)? {
         Request::Print(text) => {
             print(&text)?;

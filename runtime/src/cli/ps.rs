@@ -9,6 +9,7 @@ use crate::error::{At, Error, Kind, Result};
 use std::process::Command;
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run(global: &Global, args: &PsArgs) -> Result<ExitCode> {
     let container = Store::open_for(&global.root, &args.id)?.load(&args.id)?;
     print(&render(&container.pids()?, args)?)?;

@@ -66,6 +66,7 @@ pub(super) fn read(matches: &mut ArgMatches, operands: &mut Operands) -> Result<
 }
 
 /// Carries the command out; the exit code in the foreground is the program's.
+#[inline(never)]
 pub fn run(global: &Global, args: &RestoreArgs) -> Result<ExitCode> {
     let prepared = prepare(global, &args.create, &Inherited::default())?;
     if args.detach { detached(&prepared, args) } else { attended(global, &prepared, args) }
@@ -102,7 +103,7 @@ fn attended(global: &Global, prepared: &Prepared<'_>, args: &RestoreArgs) -> Res
     } else {
         let Restored { slot, state, .. } = restored;
         let container = Container::new(slot, state);
-        delete::delete_own(&global.root, &container, prepared.hooks())?;
+        delete::delete_own(&Store::open(&global.root)?, &container, prepared.hooks())?;
     }
     outcome.map(status)
 }

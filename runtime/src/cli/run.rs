@@ -12,12 +12,20 @@ use crate::foreground::{self, Foreground, Signals};
 use crate::hooks;
 use crate::launch::{Launched, Request, launch};
 use crate::sys::cap;
+use crate::sys::fd::leave_to_exit;
 use std::os::fd::AsFd;
 
 /// Carries the command out; the exit code in the foreground is the program's.
+#[inline(never)]
 pub fn run(global: &Global, args: &RunArgs, inherited: &Inherited) -> Result<ExitCode> {
     let prepared = prepare(global, &args.create, inherited)?;
-    if args.detach { detached(global, &prepared, args) } else { attended(global, &prepared, args) }
+    let code = if args.detach {
+        detached(global, &prepared, args)
+    } else {
+        attended(global, &prepared, args)
+    };
+    leave_to_exit(prepared);
+    code
 }
 
 fn detached(global: &Global, prepared: &Prepared<'_>, args: &RunArgs) -> Result<ExitCode> {
@@ -55,11 +63,13 @@ fn attended(global: &Global, prepared: &Prepared<'_>, args: &RunArgs) -> Result<
         Err(_) => remove(global, &args.create.id)?,
         Ok(_) if args.keep => {}
         Ok(_) => {
-            let Launched { slot, state, .. } = launched;
+            let Launched { store, slot, state, sandbox, .. } = launched;
             let container = Container::new(slot, state);
-            delete::delete_own(&global.root, &container, prepared.hooks())?;
+            delete::delete_own(&store, &container, prepared.hooks())?;
+            leave_to_exit((store, container, sandbox));
         }
     }
+    leave_to_exit(signals);
     outcome.map(status)
 }
 

@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run(args: &SpecArgs) -> Result<ExitCode> {
     let dir = args.bundle.as_deref().unwrap_or(Path::new("."));
     write(&dir.join("config.json"), &template::template(args.rootless)?)?;

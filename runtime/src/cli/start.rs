@@ -9,6 +9,7 @@ use crate::notify_socket::{self, NotifySocket};
 use std::os::fd::AsFd;
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run(global: &Global, id: &str) -> Result<ExitCode> {
     let store = Store::open_for(&global.root, id)?;
     let container = store.load(id)?;

@@ -36,6 +36,7 @@ pub struct View {
 }
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run(global: &Global, id: &str) -> Result<ExitCode> {
     let container = Store::open_for(&global.root, id)?.load(id)?;
     print(&render(&View::of(&container, String::new())?)?)?;

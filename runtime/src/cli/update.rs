@@ -115,6 +115,7 @@ fn bytes(matches: &mut ArgMatches, flag: &str) -> Result<Option<i64>> {
 }
 
 /// Carries the command out.
+#[inline(never)]
 pub fn run(global: &Global, args: &UpdateArgs) -> Result<ExitCode> {
     let store = Store::open_for(&global.root, &args.id)?;
     // An id that is not there is told before anything is read.

@@ -8,7 +8,6 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 /// How long a killed init may take to die; one in uninterruptible sleep can take for ever.
 const KILL_TIMEOUT_MS: u16 = 10_000;
@@ -86,12 +85,12 @@ fn wait(pidfd: &OwnedFd) -> Result<()> {
 /// # Errors
 /// As of [`destroy`]. One that somebody else has deleted meanwhile is none: what has its id now is
 /// another container.
-pub fn delete_own(root: &Path, container: &Container, hooks: Option<&Hooks>) -> Result<()> {
+pub fn delete_own(store: &Store, container: &Container, hooks: Option<&Hooks>) -> Result<()> {
     let _guard = container.slot.lock()?;
     if container.slot.is_gone()? {
         return Ok(());
     }
-    destroy(&Store::open(root)?, container, hooks)
+    destroy(store, container, hooks)
 }
 
 /// Removes everything of a container whose init is gone (runtime.md "Delete").

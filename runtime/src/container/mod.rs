@@ -26,7 +26,8 @@ pub use store::{Slot, Store};
 
 use crate::cgroup::Cgroup;
 use crate::error::{At, Result};
-use crate::spec::load::Bundle;
+use crate::spec::joining::{Joining, JoiningSpec};
+use crate::spec::load::{self, Bundle};
 use nix::libc::pid_t;
 use std::cell::OnceCell;
 use std::os::fd::OwnedFd;
@@ -39,12 +40,14 @@ pub struct Container {
     pub state: State,
     /// Its configuration, once it has been read.
     config: OnceCell<Bundle>,
+    /// What of it matters to a process that joins, once that has been read.
+    joining: OnceCell<Joining>,
 }
 
 impl Container {
     /// The container in `slot`.
     pub fn new(slot: Slot, state: State) -> Self {
-        Self { slot, state, config: OnceCell::new() }
+        Self { slot, state, config: OnceCell::new(), joining: OnceCell::new() }
     }
 
     /// The runtime status now (runtime.md "State").
@@ -103,6 +106,19 @@ impl Container {
     /// Reading the cgroup.
     pub fn pids(&self) -> Result<Vec<pid_t>> {
         self.cgroup()?.pids(true)
+    }
+
+    /// Of the configuration, what matters to a process that joins.
+    ///
+    /// # Errors
+    /// A damaged slot.
+    pub fn joining(&self) -> Result<&Joining> {
+        if let Some(joining) = self.joining.get() {
+            return Ok(joining);
+        }
+        let raw = self.slot.read(store::CONFIG)?;
+        let joining = load::parse::<JoiningSpec>(&raw).at(|| "config.json")?;
+        Ok(self.joining.get_or_init(|| joining.into()))
     }
 
     /// The configuration the container was created from.

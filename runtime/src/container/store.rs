@@ -6,10 +6,10 @@
 use super::state::{FORMAT, State};
 use super::{Container, id};
 use crate::error::{At, Error, Kind, Result};
-use crate::sys::fd::{open_at, open_path, read_bounded};
+use crate::sys::fd::{Locked, open_at, open_path, read_bounded};
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, ResolveFlag, renameat};
+use nix::fcntl::{OFlag, ResolveFlag, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::{CStr, CString};
@@ -259,11 +259,9 @@ impl Slot {
     ///
     /// # Errors
     /// flock(2).
-    pub fn lock(&self) -> Result<Flock<OwnedFd>> {
-        let dir = self.dir.try_clone().at(|| "dup")?;
-        Flock::lock(dir, FlockArg::LockExclusive)
-            .map_err(|(_, errno)| errno)
-            .at(|| format!("flock({})", self.path.display()))
+    pub fn lock(&self) -> Result<Locked<'_>> {
+        let lock = Locked::new(self.as_fd());
+        lock.at(|| format!("flock({})", self.path.display()))
     }
 
     /// Whether the directory has been removed.

@@ -18,7 +18,8 @@ use crate::{intel_rdt, plan, spec};
 /// been written back.
 pub fn update(store: &Store, id: &str, request: &Resources, schemas: &Schemas) -> Result<()> {
     // The state is read again under the lock: another update may have changed it meanwhile.
-    let _guard = store.load(id)?.slot.lock()?;
+    let slot = store.load(id)?.slot;
+    let _guard = slot.lock()?;
     let mut container = store.load(id)?;
     if container.status()? == Status::Stopped {
         return Err(Error::new(Kind::State, "container not running"));

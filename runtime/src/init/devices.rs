@@ -6,7 +6,7 @@
 use super::target;
 use crate::error::{At, Error, Result};
 use crate::plan::devices::{DeviceOp, LINKS};
-use crate::sys::fd::{CWD, open_at};
+use crate::sys::fd::{CWD, leave_to_execve, open_at};
 use crate::sys::mount;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
@@ -35,6 +35,7 @@ pub fn make_all(root: BorrowedFd<'_>, ops: &[DeviceOp], bind: bool) -> Result<()
         make_link(dev.as_fd(), c"core", c"/proc/kcore")
             .at(|| "error setting up /dev symlinks: \"core\"")?;
     }
+    leave_to_execve(dev);
     Ok(())
 }
 

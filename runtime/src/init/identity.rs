@@ -110,9 +110,12 @@ pub fn finish(identity: &Identity, load_filter: &dyn Fn() -> Result<()>) -> Resu
 fn capabilities(identity: &Identity) -> Result<()> {
     let sets = &identity.capabilities;
     let mine = cap::permitted().at(|| "capget")?;
-    cap::clear_ambient().at(|| "prctl(PR_CAP_AMBIENT_CLEAR_ALL)")?;
     let permitted = sets.permitted & mine;
     let (effective, inheritable) = (sets.effective & permitted, sets.inheritable & mine);
+    // What is not inheritable can't be ambient, the kernel sees to that (capabilities(7)).
+    if inheritable != 0 {
+        cap::clear_ambient().at(|| "prctl(PR_CAP_AMBIENT_CLEAR_ALL)")?;
+    }
     cap::set(effective, permitted, inheritable).at(|| {
         format!(
             "can't apply capabilities: capset({effective:#x}, {permitted:#x}, {inheritable:#x})"

@@ -23,6 +23,7 @@ use crate::hooks;
 use crate::plan::Plan;
 use crate::spawn::Staged;
 use crate::spawn::channel::{Channel, Message};
+use crate::sys::fd::leave_to_execve;
 use crate::sys::{cap, sched, uts};
 use nix::fcntl::{OFlag, ResolveFlag};
 use nix::libc;
@@ -66,15 +67,16 @@ fn run(staged: &Staged<'_>, channel: &Channel) -> Result<Infallible> {
     network::set_up(staged, channel)?;
     umask(Mode::empty());
     let root = root_file_system(staged, channel)?;
-    let terminal = enter(staged, root.as_fd())?;
+    let kept = enter(staged, root.as_fd())?;
     name(plan)?;
     process::sysctls(plan, staged.proc.as_fd())?;
     if plan.rootfs.entry != crate::plan::rootfs::Entry::ChrootOnly {
-        rootfs::protect(root.as_fd(), plan, terminal.null.as_ref().map(AsFd::as_fd))?;
+        rootfs::protect(root.as_fd(), plan, kept.null.as_ref().map(AsFd::as_fd))?;
     }
     umask(Mode::from_bits_truncate(plan.process.umask));
     process::attributes(&plan.process)?;
-    drop((root, terminal));
+    leave_to_execve(root);
+    kept.null.map(leave_to_execve);
     exec::execute(&exec::Execution::of(staged), channel)
 }
 

@@ -3,7 +3,7 @@
 //! Runs in: init, in the container's mount namespace before pivot_root, so that host paths can
 //! still be named; targets only by descriptor (see [`super::target`]).
 
-use super::target;
+use super::target::{self, Siblings};
 use super::tmpcopyup;
 use crate::error::{At, Error, Result};
 use crate::plan::cgroup_mount::{CgroupMount, Hierarchy};
@@ -26,9 +26,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// # Errors
 /// The first that fails, with its index and destination.
 pub fn mount_all(root: BorrowedFd<'_>, staged: &Staged<'_>, channel: &Channel) -> Result<()> {
+    let mut siblings = Siblings::default();
     for op in &staged.plan.mounts {
-        mount_one(root, op, staged, channel).at(|| describe(op))?;
+        mount_one(root, op, &mut siblings, staged, channel).at(|| describe(op))?;
     }
+    siblings.forget();
     Ok(())
 }
 
@@ -52,6 +54,7 @@ fn describe(op: &MountOp) -> String {
 fn mount_one(
     root: BorrowedFd<'_>,
     op: &MountOp,
+    siblings: &mut Siblings,
     staged: &Staged<'_>,
     channel: &Channel,
 ) -> Result<()> {
@@ -59,26 +62,27 @@ fn mount_one(
         MountKind::Bind { source, recursive, idmap } => {
             refuse_root(op)?;
             let tree = open_source(op, source, *recursive, idmap.as_ref(), staged, channel)?;
-            bind(root, op, &tree)
+            bind(root, op, siblings, &tree)
         }
         MountKind::Kernel { fstype, source, data } => {
-            let target = plain_directory(root, op, fstype)?;
+            let target = plain_directory(root, op, siblings, fstype)?;
             filesystem(target.as_fd(), fstype, source, op.flags, data)?;
             leave_to_execve(target);
             finish(root, op)
         }
         MountKind::Tmpfs { source, data, copy_up } => {
-            tmpfs(root, op, source, data, *copy_up)?;
+            tmpfs(root, op, siblings, &Tmpfs { source, data, copy_up: *copy_up })?;
             finish(root, op)
         }
-        MountKind::Cgroup { data } => cgroup(root, op, data, staged),
+        MountKind::Cgroup { data } => cgroup(root, op, siblings, data, staged),
         MountKind::Filesystem { fstype, source, data } => {
-            let target = directory(root, op)?;
+            let target = directory(root, op, siblings)?;
             filesystem(target.as_fd(), fstype, source, writable_dev(op), data)?;
             leave_to_execve(target);
             finish(root, op)
         }
         MountKind::Remount { data } => {
+            siblings.forget();
             let target = target::open(root, &op.destination).at(|| "mount destination")?;
             filesystem(target.as_fd(), c"", c"", op.flags | libc::MS_REMOUNT, data)?;
             finish(root, op)
@@ -91,9 +95,9 @@ fn writable_dev(op: &MountOp) -> u64 {
     if op.destination.as_c_str() == c"/dev" { op.flags & !libc::MS_RDONLY } else { op.flags }
 }
 
-fn directory(root: BorrowedFd<'_>, op: &MountOp) -> Result<OwnedFd> {
+fn directory(root: BorrowedFd<'_>, op: &MountOp, siblings: &mut Siblings) -> Result<OwnedFd> {
     refuse_root(op)?;
-    target::make_directory(root, &op.destination).at(|| "create mount destination")
+    siblings.make_directory(root, &op.destination).at(|| "create mount destination")
 }
 
 fn refuse_root(op: &MountOp) -> Result<()> {
@@ -106,14 +110,20 @@ fn refuse_root(op: &MountOp) -> Result<()> {
 /// proc and sysfs go only onto what is a directory without following any link: a container that
 /// plants a link could otherwise place them elsewhere and fake them (CVE-2019-19921,
 /// CVE-2023-27561).
-fn plain_directory(root: BorrowedFd<'_>, op: &MountOp, fstype: &CStr) -> Result<OwnedFd> {
+fn plain_directory(
+    root: BorrowedFd<'_>,
+    op: &MountOp,
+    siblings: &mut Siblings,
+    fstype: &CStr,
+) -> Result<OwnedFd> {
     use nix::fcntl::{OFlag, ResolveFlag};
     refuse_root(op)?;
+    siblings.forget();
     let resolve = target::in_root() | ResolveFlag::RESOLVE_NO_SYMLINKS;
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
     match crate::sys::fd::open_at(root, &op.destination, flags, 0, resolve) {
         Ok(fd) => Ok(fd),
-        Err(Errno::ENOENT) => directory(root, op),
+        Err(Errno::ENOENT) => directory(root, op, siblings),
         Err(Errno::ELOOP | Errno::ENOTDIR) => Err(Error::config(format!(
             "filesystem {fstype:?} must be mounted on ordinary directory"
         ))),
@@ -191,7 +201,7 @@ fn open_source(
     Ok(Tree { mount, locked: true })
 }
 
-fn bind(root: BorrowedFd<'_>, op: &MountOp, tree: &Tree) -> Result<()> {
+fn bind(root: BorrowedFd<'_>, op: &MountOp, siblings: &mut Siblings, tree: &Tree) -> Result<()> {
     let mount = tree.mount.as_fd();
     let kind = target::kind(mount).at(|| "fstat(source)")?;
     if op.destination.as_c_str() == c"/proc" {
@@ -204,8 +214,9 @@ fn bind(root: BorrowedFd<'_>, op: &MountOp, tree: &Tree) -> Result<()> {
     }
     set_bind_flags(mount, op, tree.locked)?;
     let target = if kind == SFlag::S_IFDIR {
-        target::make_directory(root, &op.destination)
+        siblings.make_directory(root, &op.destination)
     } else {
+        siblings.forget();
         target::make_file(root, &op.destination)
     }
     .at(|| "create mount destination")?;
@@ -237,39 +248,60 @@ fn set_bind_flags(tree: BorrowedFd<'_>, op: &MountOp, locked: bool) -> Result<()
     mount::set_attr(tree, &attr, false).at(|| format!("{what}: mount_setattr({:#x})", attr.set))
 }
 
+/// What a tmpfs is mounted with.
+struct Tmpfs<'a> {
+    source: &'a CStr,
+    data: &'a CStr,
+    copy_up: bool,
+}
+
 fn tmpfs(
     root: BorrowedFd<'_>,
     op: &MountOp,
-    source: &CStr,
-    data: &CStr,
-    copy_up: bool,
+    siblings: &mut Siblings,
+    tmpfs: &Tmpfs<'_>,
 ) -> Result<()> {
     refuse_root(op)?;
-    let mut data = data.to_owned();
-    let target = match target::open(root, &op.destination) {
-        Ok(existing) => {
-            // The covered directory's mode is kept unless the options say otherwise.
-            let mode = fstat(&existing).at(|| "fstat(mount destination)")?.st_mode & 0o7777;
-            let text = data.to_str().unwrap_or_default();
-            let joined = if text.is_empty() {
-                format!("mode={mode:04o}")
-            } else {
-                format!("mode={mode:04o},{text}")
-            };
-            data = CString::new(joined).unwrap_or_default();
-            existing
-        }
-        Err(Errno::ENOENT) => directory(root, op)?,
-        Err(errno) => return Err(errno).at(|| "mount destination"),
-    };
+    let (target, existed) = tmpfs_target(root, op, siblings)?;
+    let mut data = tmpfs.data.to_owned();
+    if existed {
+        // The covered directory's mode is kept unless the options say otherwise.
+        let mode = fstat(&target).at(|| "fstat(mount destination)")?.st_mode & 0o7777;
+        let text = data.to_str().unwrap_or_default();
+        let joined = if text.is_empty() {
+            format!("mode={mode:04o}")
+        } else {
+            format!("mode={mode:04o},{text}")
+        };
+        data = CString::new(joined).unwrap_or_default();
+    }
     let flags = op.flags & !libc::MS_RDONLY;
-    filesystem(target.as_fd(), c"tmpfs", source, flags, &data)?;
-    if copy_up {
+    filesystem(target.as_fd(), c"tmpfs", tmpfs.source, flags, &data)?;
+    if tmpfs.copy_up {
         let mounted = target::open(root, &op.destination).at(|| "mount destination")?;
         tmpcopyup::copy(target.as_fd(), mounted.as_fd()).at(|| "tmpcopyup")?;
     }
     leave_to_execve(target);
     Ok(())
+}
+
+/// Where a tmpfs goes, and whether that was there already.
+fn tmpfs_target(
+    root: BorrowedFd<'_>,
+    op: &MountOp,
+    siblings: &mut Siblings,
+) -> Result<(OwnedFd, bool)> {
+    if let Some(new) = siblings.make_beside(&op.destination) {
+        return Ok((new, false));
+    }
+    match target::open(root, &op.destination) {
+        Ok(existing) => {
+            siblings.forget();
+            Ok((existing, true))
+        }
+        Err(Errno::ENOENT) => Ok((directory(root, op, siblings)?, false)),
+        Err(errno) => Err(errno).at(|| "mount destination"),
+    }
 }
 
 /// tmpfs mounts and /dev that were asked to be read-only become so when nothing is to be made in
@@ -293,8 +325,14 @@ pub fn read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
     mount::set_attr(fd, &attr, recursive).at(|| "mount_setattr(read-only)")
 }
 
-fn cgroup(root: BorrowedFd<'_>, op: &MountOp, data: &CStr, staged: &Staged<'_>) -> Result<()> {
-    let target = directory(root, op)?;
+fn cgroup(
+    root: BorrowedFd<'_>,
+    op: &MountOp,
+    siblings: &mut Siblings,
+    data: &CStr,
+    staged: &Staged<'_>,
+) -> Result<()> {
+    let target = directory(root, op, siblings)?;
     match &staged.plan.cgroup_mount {
         CgroupMount::Unified { fallback } => {
             let mounted = filesystem(target.as_fd(), c"cgroup2", c"cgroup", op.flags, data);
@@ -324,7 +362,9 @@ fn cgroup(root: BorrowedFd<'_>, op: &MountOp, data: &CStr, staged: &Staged<'_>) 
                 read_only(top.as_fd(), false)?;
             }
             leave_to_execve(target);
-            change(top.as_fd(), op)
+            change(top.as_fd(), op)?;
+            leave_to_execve(top);
+            Ok(())
         }
     }
 }

@@ -28,17 +28,26 @@ pub fn prepare(plan: &RootfsPlan) -> Result<OwnedFd> {
     if plan.entry == Entry::ChrootOnly {
         return open_root(plan);
     }
-    let flags = plan.propagation.unwrap_or(libc::MS_SLAVE | libc::MS_REC);
+    let flags = propagation(plan);
     set_path_propagation(c"/", flags)?;
     // pivot_root(2) refuses a parent mount that is shared; and the container's mounts must not
     // reach the host through it.
     make_parent_private(plan, flags)?;
     let tree = mount::clone_tree(CWD, &plan.path, true)
         .at(|| format!("open_tree(rootfs {:?})", plan.path))?;
-    let below = open_root(plan)?;
-    mount::attach(tree.as_fd(), below.as_fd())
+    mount::attach_below(tree.as_fd(), CWD, &plan.path)
         .at(|| format!("move_mount(rootfs {:?})", plan.path))?;
     Ok(tree)
+}
+
+/// What becomes of the host's mounts in the namespace first.
+fn propagation(plan: &RootfsPlan) -> libc::c_ulong {
+    plan.propagation.unwrap_or(libc::MS_SLAVE | libc::MS_REC)
+}
+
+/// Nothing that is done to any of the host's mounts here reaches the host.
+fn cut_off(flags: libc::c_ulong) -> bool {
+    flags & libc::MS_REC != 0 && flags & (libc::MS_SLAVE | libc::MS_PRIVATE) != 0
 }
 
 fn open_root(plan: &RootfsPlan) -> Result<OwnedFd> {
@@ -57,7 +66,7 @@ fn set_path_propagation(path: &std::ffi::CStr, flags: u64) -> Result<()> {
 /// The mount the root directory lies on is found by trying, upwards: only a mount's own root
 /// takes a propagation change. A recursive slave or private change of `/` has done it already.
 fn make_parent_private(plan: &RootfsPlan, flags: u64) -> Result<()> {
-    if flags & libc::MS_REC != 0 && flags & (libc::MS_SLAVE | libc::MS_PRIVATE) != 0 {
+    if cut_off(flags) {
         return Ok(());
     }
     let wanted = if flags & libc::MS_SLAVE != 0 { libc::MS_SLAVE } else { libc::MS_PRIVATE };
@@ -80,7 +89,7 @@ fn make_parent_private(plan: &RootfsPlan, flags: u64) -> Result<()> {
 /// The call that failed.
 pub fn enter(root: BorrowedFd<'_>, plan: &RootfsPlan) -> Result<()> {
     match plan.entry {
-        Entry::Pivot => pivot(root)?,
+        Entry::Pivot => pivot(root, plan)?,
         Entry::Move => move_root(root, plan)?,
         Entry::ChrootOnly => {
             fchdir(root).at(|| "fchdir(rootfs)")?;
@@ -98,15 +107,15 @@ pub fn enter(root: BorrowedFd<'_>, plan: &RootfsPlan) -> Result<()> {
     }
 }
 
-/// Stacks the new root on the old and drops the old one from underneath (pivot_root(2)).
-fn pivot(root: BorrowedFd<'_>) -> Result<()> {
-    let old = open_at(CWD, c"/", OFlag::O_PATH | OFlag::O_DIRECTORY, 0, ResolveFlag::empty())
-        .at(|| "open(\"/\")")?;
+/// Puts the old root on top of the new one and drops it there: with `.` for both, the working
+/// directory leads to the old one afterwards (pivot_root(2), "pivot_root(\".\", \".\")").
+fn pivot(root: BorrowedFd<'_>, plan: &RootfsPlan) -> Result<()> {
     fchdir(root).at(|| "fchdir(rootfs)")?;
     pivot_root(".", ".").at(|| "pivot_root(rootfs)")?;
-    fchdir(&old).at(|| "fchdir(old root)")?;
-    // Unmounting must not propagate to the host.
-    mounts::set_propagation(old.as_fd(), libc::MS_SLAVE | libc::MS_REC).at(|| "old root")?;
+    if !cut_off(propagation(plan)) {
+        // Unmounting must not propagate to the host.
+        set_path_propagation(c".", libc::MS_SLAVE | libc::MS_REC).at(|| "old root")?;
+    }
     umount2(".", MntFlags::MNT_DETACH).at(|| "umount2(old root)")?;
     chdir("/").at(|| "chdir(\"/\")")
 }
@@ -165,6 +174,7 @@ pub fn protect(root: BorrowedFd<'_>, plan: &Plan, null: Option<BorrowedFd<'_>>) 
         mask(root, path, null, &mut hidden, plan)
             .at(|| format!("can't mask path {:?}", path.to_string_lossy()))?;
     }
+    hidden.map(leave_to_execve);
     mounts::finish_read_only(root, &plan.mounts)?;
     if plan.rootfs.readonly {
         mounts::read_only(root, false).at(|| "error setting rootfs as readonly")?;
@@ -223,9 +233,10 @@ fn mask(
     let data = plan.tmpfs_label.as_deref();
     nix::mount::mount(Some(c"tmpfs"), c".", Some(c"tmpfs"), MsFlags::MS_RDONLY, data)
         .at(|| "mount(tmpfs)")?;
+    // The working directory is set when all is hidden.
     *hidden = Some(target::open(root, path).at(|| "openat2")?);
     leave_to_execve(below);
-    chdir("/").at(|| "chdir(\"/\")")
+    Ok(())
 }
 
 /// The container's /dev/null as a detached mount, checked to be the real one: what the image has

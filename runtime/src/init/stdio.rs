@@ -4,7 +4,7 @@
 
 use super::target;
 use crate::error::{At, Error, Result};
-use crate::sys::fd::{dup_onto, stdio};
+use crate::sys::fd::{dup_onto, leave_to_execve, stdio};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
@@ -30,17 +30,22 @@ pub fn replace(streams: &[std::os::fd::OwnedFd; 3]) -> Result<()> {
 /// # Errors
 /// A /dev/null in the container that is something else.
 pub fn adopt(root: BorrowedFd<'_>, uid: u32, own_dev: bool) -> Result<()> {
+    let mut null = None;
     for number in 0..3 {
         let fd = stdio(number);
         let status = fstat(fd).at(|| format!("fstat({number})"))?;
         let kind = target::file_type(&status);
         if kind == SFlag::S_IFCHR && status.st_rdev == libc::makedev(1, 3) && own_dev {
-            let null = open_null(root)?;
+            let null = match &null {
+                Some(open) => open,
+                None => null.insert(open_null(root)?),
+            };
             dup_onto(null.as_fd(), number).at(|| "dup3(/dev/null)")?;
         } else if matches!(kind, SFlag::S_IFIFO | SFlag::S_IFSOCK) && status.st_uid != uid {
             give(fd, uid).at(|| format!("fchown({number})"))?;
         }
     }
+    null.map(leave_to_execve);
     Ok(())
 }
 

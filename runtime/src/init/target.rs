@@ -12,7 +12,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mkdirat};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::sys::fd::open_at;
+use crate::sys::fd::{leave_to_execve, open_at};
 
 /// Lookups stay below the root and never follow /proc's magic links.
 pub fn in_root() -> ResolveFlag {
@@ -59,6 +59,60 @@ pub fn make_directory(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errn
     }
     make_directories(root, &resolve(root, path)?)
 }
+
+/// The directory that the last mount point was made in: the next one is often made beside it
+/// (`/dev/pts`, `/dev/shm`, `/dev/mqueue`), and then neither is looked up again.
+///
+/// It holds as long as nothing is mounted but on directories that were made in it just now, which
+/// can't cover it under any name.
+#[derive(Default)]
+pub struct Siblings(Option<(CString, OwnedFd)>);
+
+impl Siblings {
+    /// The directory at `path` if it is a new one beside the last.
+    pub fn make_beside(&self, path: &CStr) -> Option<OwnedFd> {
+        let (known, directory) = self.0.as_ref()?;
+        let (parent, name) = split(path).ok()?;
+        if *known != parent {
+            return None;
+        }
+        mkdirat(directory, name.as_c_str(), NEW_DIRECTORY).ok()?;
+        open_at(directory.as_fd(), &name, OFlag::O_PATH | OFlag::O_DIRECTORY, 0, plainly()).ok()
+    }
+
+    /// As the function [`make_directory`].
+    ///
+    /// # Errors
+    /// As of that.
+    pub fn make_directory(&mut self, root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+        if let Some(new) = self.make_beside(path) {
+            return Ok(new);
+        }
+        self.forget();
+        match open_at(root, path, OFlag::O_PATH | OFlag::O_DIRECTORY, 0, in_root()) {
+            Err(Errno::ENOENT) => {}
+            other => return other,
+        }
+        if let Ok((directory, _)) = open_parent(root, path) {
+            self.0 = Some((split(path)?.0, directory));
+            if let Some(new) = self.make_beside(path) {
+                return Ok(new);
+            }
+            self.forget();
+        }
+        make_directory(root, path)
+    }
+
+    /// Something else is mounted than what is made here.
+    pub fn forget(&mut self) {
+        if let Some((_, directory)) = self.0.take() {
+            leave_to_execve(directory);
+        }
+    }
+}
+
+/// The mode of directories that the image lacks.
+const NEW_DIRECTORY: Mode = Mode::from_bits_truncate(0o755);
 
 /// An open parent directory and the last component of `path`.
 fn open_parent(root: BorrowedFd<'_>, path: &CStr) -> Result<(OwnedFd, CString), Errno> {
@@ -147,7 +201,7 @@ fn components(path: &[u8]) -> Vec<Vec<u8>> {
 /// # Errors
 /// ENOTDIR, ELOOP when `name` is something else by now.
 pub fn make_new_directory(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    match mkdirat(parent, name, Mode::from_bits_truncate(0o755)) {
+    match mkdirat(parent, name, NEW_DIRECTORY) {
         Ok(()) | Err(Errno::EEXIST) => {}
         Err(errno) => return Err(errno),
     }
@@ -216,6 +270,27 @@ mod tests {
         make_directory(root.as_fd(), c"/a/../../../y/../z").unwrap();
         assert!(dir.join("z").is_dir() && !dir.join("y").exists());
         assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn siblings_are_made_beside_the_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = root(dir.path());
+        fs::create_dir(dir.path().join("dev")).unwrap();
+        let mut siblings = Siblings::default();
+        assert!(siblings.make_beside(c"/dev/pts").is_none());
+        siblings.make_directory(root.as_fd(), c"/dev/pts").unwrap();
+        // Where the name leads is not looked at again.
+        fs::rename(dir.path().join("dev"), dir.path().join("moved")).unwrap();
+        siblings.make_directory(root.as_fd(), c"/dev/shm").unwrap();
+        assert!(dir.path().join("moved/shm").is_dir());
+        // What exists may be anything, so nothing holds from then on.
+        assert!(siblings.make_beside(c"/dev/shm").is_none());
+        siblings.make_directory(root.as_fd(), c"/moved/shm").unwrap();
+        siblings.make_directory(root.as_fd(), c"/dev/mqueue").unwrap();
+        assert!(dir.path().join("dev/mqueue").is_dir());
+        siblings.forget();
+        assert!(siblings.make_beside(c"/dev/new").is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::spec::linux::{MemoryPolicy as SpecMemoryPolicy, Personality};
 use crate::spec::{Linux, Problem, Process};
 use crate::sys::sched::{Mask, SchedAttr};
 use crate::sys::tty;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ffi::CString;
 
 /// The umask of processes whose configuration names none (runtime-spec leaves it open; 0022 is
@@ -159,7 +159,7 @@ struct Environment {
 /// The last of several values of one name wins, at its own place, as in Go's os/exec: engines
 /// append what overrides.
 fn environment(env: &[String], problems: &mut Problems) -> Environment {
-    let mut seen = HashSet::with_capacity(env.len());
+    let mut seen = BTreeSet::new();
     let mut variables = Vec::with_capacity(env.len() + 1);
     let (mut path, mut needs_home) = (None, true);
     for (n, variable) in env.iter().enumerate().rev() {

@@ -5,14 +5,14 @@
 
 use super::{Process, Spec};
 use crate::error::{At, Error, Result};
-use crate::sys::fd::open_path;
+use crate::sys::fd::{open_path, read_expected};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, readlink};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// The largest configuration that is read. Docker's are 20 KiB; seccomp profiles and thousands of
@@ -66,7 +66,7 @@ impl Bundle {
 pub fn load_process(path: &Path) -> Result<Process> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = open_path(path, flags).at(|| format!("open {path:?}"))?;
-    read_all(file, 0).and_then(|raw| parse(&raw)).at(|| format!("{}", path.display()))
+    read_all(file).and_then(|raw| parse(&raw)).at(|| format!("{}", path.display()))
 }
 
 /// O_NONBLOCK keeps the opening of a fifo from waiting for its writer (open(2)).
@@ -80,18 +80,20 @@ fn read(file: OwnedFd) -> Result<Vec<u8>> {
     if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
         return Err(Error::config("not a regular file"));
     }
-    read_all(file, u64::try_from(stat.st_size).unwrap_or(0))
+    let most = usize::try_from(MOST).unwrap_or(usize::MAX);
+    match read_expected(file.as_fd(), usize::try_from(stat.st_size).unwrap_or(0), most) {
+        Err(Errno::EFBIG) => Err(too_big()),
+        other => other.at(|| "read"),
+    }
 }
 
-/// All that is in a file that is expected to hold `size` bytes.
-fn read_all(file: OwnedFd, size: u64) -> Result<Vec<u8>> {
-    let too_big = || Error::config(format!("larger than {} MiB", MOST >> 20));
-    if size > MOST {
-        return Err(too_big());
-    }
-    // One byte more than the size, so that the read that fills the buffer also finds the end.
-    let mut raw = Vec::with_capacity(usize::try_from(size + 1).map_err(|_| too_big())?);
-    // The file may grow meanwhile.
+fn too_big() -> Error {
+    Error::config(format!("larger than {} MiB", MOST >> 20))
+}
+
+/// All that comes out of a file or pipe.
+fn read_all(file: OwnedFd) -> Result<Vec<u8>> {
+    let mut raw = Vec::new();
     File::from(file).take(MOST + 1).read_to_end(&mut raw).at(|| "read")?;
     if raw.len() as u64 > MOST {
         return Err(too_big());

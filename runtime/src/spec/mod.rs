@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod config;
+pub mod joining;
 pub mod linux;
 pub mod load;
 pub mod template;

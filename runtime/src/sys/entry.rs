@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 static ARGUMENTS: OnceLock<Vec<OsString>> = OnceLock::new();
 
-/// Prepares the process: the arguments, open standard descriptors, SIGPIPE as an error of write(2).
+/// Prepares the process: the arguments and open standard descriptors.
 ///
 /// # Safety
 /// `argv` is what the C library passes to `main`: `argc` strings.
@@ -27,8 +27,19 @@ pub unsafe fn prepare(argc: c_int, argv: *const *const c_char) {
     // Only the first call counts, and there is one.
     let _ = ARGUMENTS.set(arguments.collect());
     open_standard_descriptors();
+}
+
+/// Makes of SIGPIPE an error of write(2).
+pub fn ignore_sigpipe() {
     // SAFETY: no function of this program is installed. An error is impossible for SIGPIPE.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
+}
+
+/// Ends the process without the C library's last steps, which have nothing to do here: output is
+/// written by then, and the kernel takes back the rest.
+pub fn exit(code: u8) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(code.into()) }
 }
 
 /// The words of the command line, the program's name first.

@@ -68,6 +68,12 @@ pub fn leave_to_execve(fd: OwnedFd) {
     }
 }
 
+/// Leaves to exit(2) what a command that is about to end has open, blocked or in memory: each would
+/// be a system call or a page written for nothing.
+pub fn leave_to_exit<T>(value: T) {
+    std::mem::forget(value);
+}
+
 /// Marks every descriptor from `first` on close-on-exec.
 ///
 /// # Errors
@@ -146,24 +152,68 @@ pub fn stdio(fd: RawFd) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
-/// Reads a regular file from its start; more than `limit` bytes are an error. A read that brings
-/// less than was asked for was the last (read(2)).
+/// A lock on the file behind a descriptor (flock(2)), until it is dropped.
+#[derive(Debug)]
+pub struct Locked<'a>(BorrowedFd<'a>);
+
+impl<'a> Locked<'a> {
+    /// Waits for the lock.
+    ///
+    /// # Errors
+    /// flock(2).
+    pub fn new(fd: BorrowedFd<'a>) -> Result<Self, Errno> {
+        loop {
+            // SAFETY: plain integers.
+            match Errno::result(unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX) }) {
+                Err(Errno::EINTR) => {}
+                other => return other.map(|_| Self(fd)),
+            }
+        }
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        // SAFETY: plain integers. Of a lock that is held it can't fail.
+        unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) };
+    }
+}
+
+/// As [`read_expected`], of a file that is likely to be small.
+///
+/// # Errors
+/// As of that.
+pub fn read_bounded(fd: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>, Errno> {
+    const SMALL: usize = 4095;
+    read_expected(fd, SMALL.min(limit), limit)
+}
+
+/// Reads a regular file that is expected to hold `size` bytes from its start; more than `limit`
+/// bytes are an error. A read that brings less than was asked for was the last (read(2)).
 ///
 /// # Errors
 /// EFBIG above the limit; read(2).
-pub fn read_bounded(fd: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>, Errno> {
-    let mut data = Vec::new();
-    let mut chunk = [0u8; 4096];
+pub fn read_expected(fd: BorrowedFd<'_>, size: usize, limit: usize) -> Result<Vec<u8>, Errno> {
+    if size > limit {
+        return Err(Errno::EFBIG);
+    }
+    // One byte more, so that the read that fills the buffer also finds the end.
+    let mut data = vec![0; size + 1];
+    let mut length = 0;
     loop {
-        match nix::unistd::read(fd, &mut chunk) {
+        let space = data.get_mut(length..).unwrap_or_default();
+        let asked = space.len();
+        match nix::unistd::read(fd, space) {
             Ok(n) => {
-                data.extend_from_slice(chunk.get(..n).unwrap_or_default());
-                if data.len() > limit {
+                length += n;
+                if length > limit {
                     return Err(Errno::EFBIG);
                 }
-                if n < chunk.len() {
+                if n < asked {
+                    data.truncate(length);
                     return Ok(data);
                 }
+                data.resize(length + length.max(512), 0);
             }
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),

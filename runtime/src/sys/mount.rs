@@ -121,8 +121,8 @@ pub fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno>
     attach_below(tree, target, c"")
 }
 
-/// Attaches the mount `tree` on `name`, one component, in the directory `parent`; no link is
-/// followed.
+/// Attaches the mount `tree` on `name`, seen from the directory `parent`; a link as its last
+/// component is not followed.
 ///
 /// # Errors
 /// As of [`attach`].

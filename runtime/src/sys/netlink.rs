@@ -84,6 +84,12 @@ pub struct Netlink {
     sequence: u32,
 }
 
+impl From<Netlink> for OwnedFd {
+    fn from(netlink: Netlink) -> Self {
+        netlink.socket
+    }
+}
+
 impl Netlink {
     /// Opens a connection to the caller's present network namespace.
     ///

@@ -189,6 +189,9 @@ pub fn grant_on_key(key: Key, bits: u32) -> Result<(), Errno> {
     })?;
     let length = usize::try_from(length).unwrap_or_default().min(text.len());
     let now = key_permissions(text.get(..length).unwrap_or_default()).ok_or(Errno::EINVAL)?;
+    if now & bits == bits {
+        return Ok(());
+    }
     // SAFETY: plain integers.
     Errno::result(unsafe {
         libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, key.0, now | bits)
