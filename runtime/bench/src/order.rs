@@ -1,10 +1,11 @@
 //! The order of hull's functions in its binary: those that commands go through lie side by side.
 //!
 //! The kernel maps a file's pages sixteen at a time, so what counts is in how many such windows the
-//! functions lie that a command needs, not how many functions there are. The commands run
-//! with a breakpoint at the start of every function (ptrace(2)), which goes when it is reached, and
-//! what they went through becomes a linker script. Names lose their hash, so that the script holds for other compilers and later
-//! sources too; a function it doesn't know, or that is gone, costs nothing but its place.
+//! functions lie that a command needs, not how many functions there are. The commands run with a
+//! breakpoint at the start of every function (ptrace(2)), which goes when it is reached, and what
+//! they went through becomes a linker script. Names lose their hash, so that the script holds for
+//! other compilers and later sources too; a function it doesn't know, or that is gone, costs nothing
+//! but its place.
 
 use crate::bundle::{Bundle, Kind};
 use crate::peer::Peer;
@@ -14,7 +15,8 @@ use nix::sys::ptrace::{self, Event, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
@@ -200,9 +202,9 @@ fn entered(
             // How a new process announces itself. It has inherited only the breakpoints that its
             // parent had not reached.
             Ok(WaitStatus::Stopped(pid, Signal::SIGSTOP)) => {
-                if !image_of.contains_key(&pid) {
+                if let Entry::Vacant(new) = image_of.entry(pid) {
                     text.set_breakpoints(pid)?;
-                    image_of.insert(pid, images.len());
+                    new.insert(images.len());
                     images.push((BTreeSet::new(), true));
                 }
                 (pid, None)

@@ -76,7 +76,7 @@ fn run(staged: &Staged<'_>, channel: &Channel) -> Result<Infallible> {
     umask(Mode::from_bits_truncate(plan.process.umask));
     process::attributes(&plan.process)?;
     leave_to_execve(root);
-    kept.null.map(leave_to_execve);
+    kept.null.into_iter().for_each(leave_to_execve);
     exec::execute(&exec::Execution::of(staged), channel)
 }
 

@@ -174,7 +174,7 @@ pub fn protect(root: BorrowedFd<'_>, plan: &Plan, null: Option<BorrowedFd<'_>>) 
         mask(root, path, null, &mut hidden, plan)
             .at(|| format!("can't mask path {:?}", path.to_string_lossy()))?;
     }
-    hidden.map(leave_to_execve);
+    hidden.into_iter().for_each(leave_to_execve);
     mounts::finish_read_only(root, &plan.mounts)?;
     if plan.rootfs.readonly {
         mounts::read_only(root, false).at(|| "error setting rootfs as readonly")?;

@@ -45,7 +45,7 @@ pub fn adopt(root: BorrowedFd<'_>, uid: u32, own_dev: bool) -> Result<()> {
             give(fd, uid).at(|| format!("fchown({number})"))?;
         }
     }
-    null.map(leave_to_execve);
+    null.into_iter().for_each(leave_to_execve);
     Ok(())
 }
 

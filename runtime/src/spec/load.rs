@@ -42,7 +42,7 @@ impl Bundle {
         let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
         let path = PathBuf::from(readlink(link.as_str()).at(|| format!("readlink {link:?}"))?);
         let raw = match openat(&fd, CONFIG, reading(), Mode::empty()) {
-            Ok(file) => read(file).at(|| CONFIG)?,
+            Ok(file) => read(&file).at(|| CONFIG)?,
             Err(Errno::ENOENT) => {
                 let message = format!(
                     "JSON specification file {CONFIG} not found (\"hull spec\" writes one)"
@@ -75,8 +75,8 @@ fn reading() -> OFlag {
 }
 
 /// The bytes of a regular file.
-fn read(file: OwnedFd) -> Result<Vec<u8>> {
-    let stat = fstat(&file).at(|| "fstat")?;
+fn read(file: &OwnedFd) -> Result<Vec<u8>> {
+    let stat = fstat(file).at(|| "fstat")?;
     if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
         return Err(Error::config("not a regular file"));
     }
