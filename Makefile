@@ -83,7 +83,7 @@ e2e: deps build ## hull under containerd, Docker and Podman
 
 # System calls of `hull run` on the default bundle, without those for each cgroup v1 hierarchy. Among
 # the last that came: the CPU affinity is reset, and init gives up what it inherited of the runtime.
-SYSCALLS := 286
+SYSCALLS := 290
 BENCH := target/$(TARGET)/small/hull-bench
 FLOOR := target/$(TARGET)/small/hull-floor
 
