@@ -18,17 +18,17 @@ fn fault(block: &Block) -> Option<&'static str> {
     let Some(language) = block.language.as_deref() else {
         return Some("an indented block has no language: fence it");
     };
-    match (language, &block.mark) {
-        ("", _) => Some("the block has no language"),
-        (_, Some(Mark::Not(_))) => None,
-        ("console", Some(Mark::Run(_))) => None,
-        ("console", _) => Some("a session has a name (run: NAME), or a reason why it is not run"),
-        (_, Some(Mark::Run(_))) => Some("only a session (console) has a name"),
-        ("sh", None | Some(Mark::Typed(_) | Mark::Until(_) | Mark::File(_))) => None,
-        (_, Some(Mark::Typed(_) | Mark::Until(_))) => Some("only commands (sh) are run"),
-        (_, Some(Mark::File(_))) => None,
-        (shown, None) if SHOWN.contains(&shown) => None,
-        (_, None) => Some("say which file it is (file: PATH), or why it is not used (not run: …)"),
+    match (&block.mark, language) {
+        (_, "") => Some("the block has no language"),
+        (Some(Mark::Run(_)), "console")
+        | (Some(Mark::Typed(_) | Mark::Until(_)) | None, "sh")
+        | (Some(Mark::Not(_)), _) => None,
+        (_, "console") => Some("a session has a name (run: NAME), or a reason why it is not run"),
+        (Some(Mark::Run(_)), _) => Some("only a session (console) has a name"),
+        (Some(Mark::Typed(_) | Mark::Until(_)), _) => Some("only commands (sh) are run"),
+        (Some(Mark::File(_)), _) => None,
+        (None, _) if SHOWN.contains(&language) => None,
+        (None, _) => Some("say which file it is (file: PATH), or why it is not used (not run: …)"),
     }
 }
 
