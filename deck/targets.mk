@@ -29,6 +29,7 @@ deck-images-bench: deps ## Pull, load and save beside Docker, Podman, skopeo wit
 
 .PHONY: deck-fuzz
 deck-fuzz: deps ## Fuzz deck's readers of layers, manifests and names; DECK_FUZZ_SECONDS=60 each
+	.ci/packages fuzz
 	deck/fuzz/run.sh $(or $(DECK_FUZZ_SECONDS),60) target/fuzz
 
 .PHONY: deck-net-test
