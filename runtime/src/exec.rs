@@ -81,10 +81,13 @@ struct Prepared<'a> {
 pub fn exec(container: &Container, request: &Request<'_>) -> Result<Sandbox> {
     let pidfd = running(container, request.ignore_paused)?;
     let prepared = prepare(container, request, pidfd)?;
+    // Opened after the next call, its file would be root's (proc_pid(5)).
+    let score = attend::lend_oom_score(&prepared.process, prepared.proc.as_fd())?;
     // The child must not be looked into by the container's processes before it is one of them
     // (CVE-2016-9962); it inherits this.
     cap::set_dumpable(false).at(|| "prctl(PR_SET_DUMPABLE)")?;
     let mut sandbox = clone(&prepared)?;
+    drop(score);
     crate::log::debug(format_args!("process {} joins the container", sandbox.pid));
     if let Some((unit, below)) = &prepared.join.unit {
         unit.attach(below, sandbox.pid)?;
@@ -196,7 +199,6 @@ fn clone(prepared: &Prepared<'_>) -> Result<Sandbox> {
     let (ours, theirs) = Channel::pair()?;
     let pid_flag = prepared.namespaces & NamespaceType::Pid.flag();
     let home = own(NamespaceType::Pid)?;
-    let _score = attend::lend_oom_score(&prepared.process, prepared.proc.as_fd())?;
     let entered = pid_flag == 0
         || (setns(home.as_fd(), pid_flag).is_ok()
             && setns(prepared.pidfd.as_fd(), pid_flag).is_ok());

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::case::{Builder, Case, Stop, Verdict, case, ensure, fail};
 use crate::container::{Container, worked};
 use crate::context::Context;
-use crate::mutant::{pretends, refuses, skips};
+use crate::mutant::{pretends, refuses};
 use crate::needs::Need;
 use crate::process;
 use crate::runtime::Output;
@@ -26,7 +26,7 @@ pub fn cases() -> Vec<Case> {
     all.extend([
         adversity("pids-limit-reached")
             .needs(Need::Controller("pids"))
-            .breaks(skips("delete"))
+            .breaks(refuses("delete"))
             .runs(pids_limit),
         adversity("clocks-of-another-time-namespace")
             .needs(Need::File("/proc/self/ns/time"))
@@ -48,12 +48,12 @@ fn disk() -> Vec<Case> {
     // From no room at all to as much as a container needs; a page is the least tmpfs gives.
     let full = [0, 1, 2, 3, 4, 6, 8, 12].map(|pages| {
         adversity(format!("create-with-{pages}-pages-of-disk"))
-            .breaks(skips("delete"))
+            .breaks(refuses("delete"))
             .runs(move |c| create_with_room(c, pages))
     });
     let mut all = Vec::from(full);
     all.extend([
-        adversity("delete-on-a-full-disk").breaks(skips("delete")).runs(|c| {
+        adversity("delete-on-a-full-disk").breaks(refuses("delete")).runs(|c| {
             let container = on_a_disk(c, "64k")?;
             fill(&c.driver.root())?;
             gone(c, &container)
@@ -157,7 +157,7 @@ fn vanishing() -> Vec<Case> {
             worked("delete", &container.call("delete", &[])?)?;
             c.nothing_left(&container)
         }),
-        adversity("cgroup-removed-when-running").breaks(skips("delete")).runs(|c| {
+        adversity("cgroup-removed-when-running").breaks(refuses("delete")).runs(|c| {
             c.stay(&[]);
             let container = c.start()?;
             container.seen()?;

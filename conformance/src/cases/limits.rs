@@ -217,6 +217,16 @@ fn oom() -> Vec<Case> {
                 c.set("/process/oomScoreAdj", 321);
                 equal("oom_score_adj", c.observe()?.oom_score_adj.as_str(), "321")
             }),
+        case("limits/oom-score-adj-of-exec")
+            .cites("config.md:303 the runtime MUST set `oom_score_adj` to the given value")
+            .breaks(drops("/process/oomScoreAdj"))
+            .runs(|c| {
+                c.set("/process/oomScoreAdj", 321);
+                c.stay(&[]);
+                let container = c.start()?;
+                let seen = container.exec_seen(&[], &[])?;
+                equal("oom_score_adj", seen.oom_score_adj.as_str(), "321")
+            }),
         case("limits/oom-score-adj-unset")
             .cites("config.md:303.2 the runtime MUST NOT change the value of `oom_score_adj`")
             .breaks(sets("/process/oomScoreAdj", 500))

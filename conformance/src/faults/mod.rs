@@ -10,7 +10,7 @@ mod trace;
 use nix::errno::Errno;
 
 use crate::case::{Case, case};
-use crate::mutant::skips;
+use crate::mutant::refuses;
 use crate::needs::Need;
 use trace::Fault;
 
@@ -58,11 +58,11 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn one(operation: Operation, name: &str, fault: Fault) -> Case {
-    // Whatever the fault, what is not deleted stays.
+    // Whatever the fault, a container that is not deleted stays.
     case(format!("faults/{}-{name}", operation.name()))
         .cites("runtime.md:143 MUST delete the resources that were created during the")
         .needs(Need::Root)
         .needs(Need::X86)
-        .breaks(skips("delete"))
+        .breaks(refuses("delete"))
         .runs(move |c| sweep::run(c, operation, fault))
 }

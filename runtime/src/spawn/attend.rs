@@ -8,12 +8,14 @@ use crate::error::{At, Error, Kind, Result};
 use crate::plan::namespaces::ALL;
 use crate::plan::process::ProcessPlan;
 use crate::spawn::channel::Message;
+use crate::sys::fd::open_at;
 use crate::sys::process::descriptor_of;
 use crate::sys::sched::set_rlimit;
 use crate::{hooks, netdev, seccomp};
+use nix::fcntl::{OFlag, ResolveFlag};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::geteuid;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Sets the resource limits of the process for it: raising one takes CAP_SYS_RESOURCE of the
 /// initial user namespace.
@@ -33,15 +35,15 @@ pub fn limits(pid: i32, process: &ProcessPlan) -> Result<()> {
 }
 
 /// Puts the runtime's own OOM score back.
-pub struct OwnOomScore<'a> {
-    proc: BorrowedFd<'a>,
+pub struct OwnOomScore {
+    file: OwnedFd,
     score: String,
 }
 
-impl Drop for OwnOomScore<'_> {
+impl Drop for OwnOomScore {
     fn drop(&mut self) {
-        // The runtime ends soon, and nobody may raise a score for good without being able to.
-        let _ = crate::init::write_proc(self.proc, c"self/oom_score_adj", self.score.as_bytes());
+        // It was so before; if the kernel minds, the runtime ends soon.
+        let _ = nix::unistd::write(&self.file, self.score.as_bytes());
     }
 }
 
@@ -50,17 +52,20 @@ impl Drop for OwnOomScore<'_> {
 ///
 /// # Errors
 /// Writing /proc/self/oom_score_adj; lowering takes `CAP_SYS_RESOURCE`.
-pub fn lend_oom_score<'a>(
-    process: &ProcessPlan,
-    proc: BorrowedFd<'a>,
-) -> Result<Option<OwnOomScore<'a>>> {
+pub fn lend_oom_score(process: &ProcessPlan, proc: impl AsFd) -> Result<Option<OwnOomScore>> {
     let Some(score) = process.oom_score_adj.filter(|_| !geteuid().is_root()) else {
         return Ok(None);
     };
     let own = std::fs::read_to_string("/proc/self/oom_score_adj").at(|| "reading oomScoreAdj")?;
-    crate::init::write_proc(proc, c"self/oom_score_adj", score.to_string().as_bytes())
-        .at(|| "setting oomScoreAdj")?;
-    Ok(Some(OwnOomScore { proc, score: own.trim_end().to_owned() }))
+    let resolve = ResolveFlag::RESOLVE_BENEATH
+        | ResolveFlag::RESOLVE_NO_XDEV
+        | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let path = c"self/oom_score_adj";
+    let file = open_at(proc.as_fd(), path, OFlag::O_WRONLY, 0, resolve)
+        .at(|| "setting oomScoreAdj: open(/proc/self/oom_score_adj)")?;
+    nix::unistd::write(&file, score.to_string().as_bytes())
+        .at(|| format!("setting oomScoreAdj to {score}"))?;
+    Ok(Some(OwnOomScore { file, score: own.trim_end().to_owned() }))
 }
 
 /// Sets the OOM score, which in a user namespace only the runtime may lower; without privileges it
