@@ -108,7 +108,7 @@ impl Document {
         if let (Some(own), Some(claimed)) = (own, claimed)
             && own != claimed
         {
-            let message = format!("manifest: sent as {claimed}, but says it is {own}");
+            let message = format!("manifest: sent as {claimed}, but says it is {own:?}");
             return Err(Error::invalid(message));
         }
         let (layers, manifests) = (value.get("layers"), value.get("manifests"));
