@@ -39,7 +39,7 @@ build: ## Build the static release binary
 .PHONY: binary
 binary:
 	$(CARGO) build --profile small --locked -p hull --bin hull --target $(TARGET)
-	install -m 0755 target/$(TARGET)/small/hull $(HULL)
+	strip -o $(HULL) target/$(TARGET)/small/hull
 	@ls -l $(HULL)
 
 .PHONY: demo
@@ -100,8 +100,6 @@ bench: deps bench-build ## Compare hull with runc, crun, youki and the floor; re
 
 .PHONY: order
 order: deps bench-build ## Record anew which functions belong side by side (runtime/order.ld)
-	$(CARGO) build --profile small --locked -p hull --bin hull --target $(TARGET) \
-		--config 'profile.small.strip="none"'
 	$(BENCH) --order runtime/order.ld target/$(TARGET)/small/hull
 
 .PHONY: bench-smoke

@@ -26,7 +26,7 @@ for program in "$@"; do
     case $program in
         hull)
             cargo build --profile small --locked -p hull --bin hull --target "$target"
-            install -m 0755 "$CARGO_TARGET_DIR/$target/small/hull" "$out/hull"
+            strip -o "$out/hull" "$CARGO_TARGET_DIR/$target/small/hull"
             ;;
         containerd-shim-hull-v2)
             cargo build --release --locked -p hull-shim --bin "$program" --target "$target"
