@@ -30,7 +30,8 @@ engine() {
 			set -- "$1" --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "${@:2}"
 			;;
 		esac
-		podman --root "$work/p" --runroot "$work/pr" --tmpdir "$work/pt" \
+		# crun refuses a hybrid cgroup layout.
+		podman --runtime /usr/sbin/runc --root "$work/p" --runroot "$work/pr" --tmpdir "$work/pt" \
 			--cgroup-manager cgroupfs --events-backend file "$@"
 		;;
 	esac

@@ -2,8 +2,12 @@
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde::Serialize;
 use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,6 +26,9 @@ pub struct Cost {
     pub faults: i64,
 }
 
+/// No command that is measured takes so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Runs `command`, which must succeed.
 ///
 /// # Errors
@@ -30,6 +37,10 @@ pub fn run(command: &mut Command) -> io::Result<Cost> {
     let (status, cost) = run_any(command)?;
     if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0 {
         return Ok(cost);
+    }
+    if libc::WIFSIGNALED(status) {
+        let signal = libc::WTERMSIG(status);
+        return Err(io::Error::other(format!("{command:?} was ended by signal {signal}")));
     }
     let again = command.stderr(Stdio::piped()).output();
     let text = again.map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
@@ -48,9 +59,29 @@ pub fn run_any(command: &mut Command) -> io::Result<(i32, Cost)> {
     let start = Instant::now();
     let child = command.spawn()?;
     let pid = libc::pid_t::try_from(child.id()).map_err(io::Error::other)?;
+    end_after(pid, PATIENCE)?;
     let (status, mut cost) = wait(pid)?;
     cost.wall = start.elapsed().as_secs_f64() * 1e3;
     Ok((status, cost))
+}
+
+/// Waits for a child's end, and kills it when that doesn't come: not every runtime notices each time
+/// that its container is over.
+fn end_after(pid: libc::pid_t, patience: Duration) -> io::Result<()> {
+    // SAFETY: the call takes two numbers and makes a descriptor that nothing else knows.
+    #[allow(unsafe_code, reason = "pidfd_open(2) has no wrapper")]
+    let pidfd = unsafe {
+        let fd = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid, 0))?;
+        OwnedFd::from_raw_fd(RawFd::try_from(fd).map_err(io::Error::other)?)
+    };
+    let timeout = PollTimeout::try_from(patience).map_err(io::Error::other)?;
+    loop {
+        match poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], timeout) {
+            Err(Errno::EINTR) => {}
+            Ok(0) => return Ok(kill(Pid::from_raw(pid), Signal::SIGKILL)?),
+            other => return Ok(other.map(drop)?),
+        }
+    }
 }
 
 /// Waits for a child: its status, and what it and its descendants cost.

@@ -280,9 +280,9 @@ impl Bench<'_> {
         let each = self.effort.runs.max(4);
         let mut rates = vec![Vec::new(); self.peers.len()];
         for _ in 0..3 {
-            for (peer, rates) in self.peers.iter().zip(&mut rates) {
+            for (number, (peer, rates)) in self.peers.iter().zip(&mut rates).enumerate() {
                 let start = Instant::now();
-                std::thread::scope(|scope| -> io::Result<()> {
+                let done = std::thread::scope(|scope| -> io::Result<()> {
                     let workers: Vec<_> = (0..width)
                         .map(|worker| {
                             let bundle = &bundle;
@@ -297,13 +297,21 @@ impl Bench<'_> {
                     workers.into_iter().try_for_each(|worker| {
                         worker.join().map_err(|_| io::Error::other("a worker panicked"))?
                     })
-                })?;
+                });
+                match done {
+                    // A peer that can't do it has no figure; the others' are not lost.
+                    Err(error) if number > 0 => {
+                        eprintln!("{}: {width} at once: {error}", peer.name);
+                        continue;
+                    }
+                    other => other?,
+                }
                 #[allow(clippy::cast_precision_loss, reason = "a few hundred")]
                 rates.push((width * each) as f64 / start.elapsed().as_secs_f64());
             }
         }
         let peers = self.peers;
-        for (peer, rates) in peers.iter().zip(rates) {
+        for (peer, rates) in peers.iter().zip(rates).filter(|(_, rates)| !rates.is_empty()) {
             self.push("runs per second", &format!("default, {width} at once"), peer, "/s", rates);
         }
         Ok(())
