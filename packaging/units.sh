@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 prefix=$1
 directory=$2
 install -d "$directory/systemd/system"
-for unit in deck.service deck.socket; do
+for unit in deck.service deck.socket deck-boot.service; do
     sed "s|/usr/local/bin/|$prefix/bin/|; s|^SocketGroup=root\$|SocketGroup=deck|" \
         "deck/contrib/$unit" >"$directory/systemd/system/$unit"
 done

@@ -9,7 +9,7 @@ use crate::sys;
 use nix::unistd::geteuid;
 
 /// What the server itself uses, by the numbers of linux/capability.h.
-const KEPT: [(&str, u32); 12] = [
+const KEPT: [(&str, u32); 14] = [
     // Root file systems, bundles, streams and cgroups of other users.
     ("CAP_CHOWN", 0),
     ("CAP_DAC_OVERRIDE", 1),
@@ -28,6 +28,10 @@ const KEPT: [(&str, u32); 12] = [
     ("CAP_SYS_ADMIN", 21),
     // The OOM score of the server.
     ("CAP_SYS_RESOURCE", 24),
+    // What overlayfs does for a container it does as the one who mounted it (overlayfs.rst,
+    // "Permission model"): device nodes, and files that can't be changed.
+    ("CAP_LINUX_IMMUTABLE", 9),
+    ("CAP_MKNOD", 27),
 ];
 
 /// The mask of what is kept.
@@ -52,10 +56,10 @@ mod tests {
 
     #[test]
     fn the_dangerous_ones_are_not_kept() {
-        // CAP_NET_ADMIN, CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_BOOT, CAP_SYS_TIME, CAP_MKNOD, CAP_BPF.
-        for number in [12, 16, 17, 22, 25, 27, 39] {
+        // CAP_NET_ADMIN, CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_BOOT, CAP_SYS_TIME, CAP_BPF.
+        for number in [12, 16, 17, 22, 25, 39] {
             assert_eq!(kept() & 1 << number, 0, "{number}");
         }
-        assert_eq!(kept().count_ones(), 12);
+        assert_eq!(kept().count_ones(), 14);
     }
 }

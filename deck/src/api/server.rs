@@ -67,6 +67,13 @@ async fn serve(options: &Options) -> Result<()> {
     let engine = Arc::new(Engine::open(options.config.clone())?);
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
+    // Beside the first clients: a container that takes long to start keeps nobody waiting.
+    let booting = engine.clone();
+    tasks.spawn(async move {
+        if let Err(error) = crate::engine::blocking(move || booting.boot()).await {
+            eprintln!("deck: after boot: {error}");
+        }
+    });
     for listener in listeners {
         tasks.spawn(accept(listener, engine.clone(), stopped.clone()));
     }

@@ -213,12 +213,25 @@ impl Engine {
         Ok(())
     }
 
-    /// Starts what a reboot, or the death of everything, ended and whose policy says so.
+    /// What is to be done once after each boot, before anything else: what the last boot left is
+    /// cleared up, and what ran is started if its policy says so. Called again it does nothing.
     ///
     /// # Errors
     /// The records fail. A container that doesn't start says why in its own record.
     pub fn boot(&self) -> Result<()> {
-        let alive = |id: &str| self.container(id).is_ok_and(|container| lives(&container));
+        // Below the exec root: gone with a reboot, or with everything that ran.
+        let path = self.config.exec_root.join("booted");
+        let boot = host_state::boot_id();
+        if std::fs::read_to_string(&path).is_ok_and(|last| last == boot) {
+            return Ok(());
+        }
+        std::fs::write(&path, boot).at(|| format!("write {}", path.display()))?;
+        // One that is being started right now is locked until it lives.
+        let alive = |id: &str| {
+            self.lock(id).is_ok_and(|_lock| {
+                self.container(id).is_ok_and(|container| lives(&container))
+            })
+        };
         complain("reconcile networks", self.networks.reconcile(&alive));
         self.sweep_mounts();
         for container in self.containers()? {

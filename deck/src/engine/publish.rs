@@ -74,8 +74,8 @@ pub fn publish(config: Config, event: &str, mut input: impl Read) -> Result<()> 
     run(config, move |engine| forgive(engine.exited(&exit.container_id, &exit.id, pid, code, at)))
 }
 
-/// `deck worker restart ID GENERATION MILLISECONDS`, `deck worker health ID GENERATION` and `deck
-/// worker sweep`.
+/// `deck worker restart ID GENERATION MILLISECONDS`, `deck worker health ID GENERATION`, `deck worker
+/// sweep` and `deck worker boot`.
 ///
 /// # Errors
 /// 400 for other arguments; those of the work.
@@ -93,6 +93,7 @@ pub fn worker(config: Config, arguments: &[String]) -> Result<()> {
             let (id, generation) = (id.to_string(), number(generation)?);
             run(config, move |engine| forgive(engine.probe_health(&id, generation)))
         }
+        ["boot"] => run(config, Engine::boot),
         ["sweep"] => run(config, |engine| engine.networks.sweep_later(LINGER)),
         _ => Err(bad()),
     }

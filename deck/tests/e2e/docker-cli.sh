@@ -156,6 +156,51 @@ until_true no_half_shim
 is 'with its shim' '' half_shim
 is 'and what the runtime made of it' '' find "$work/r" /sys/fs/cgroup -maxdepth 4 -name "$half"
 
+# Logs are rotated by the shim; several clients see the same output.
+$docker run --name chatty --log-opt max-size=1k --log-opt max-file=2 --network none box:1 seq 1000 >/dev/null
+chatty=$($docker inspect -f '{{.LogPath}}' chatty)
+is 'the log is rotated' "$chatty $chatty.1" sh -c "echo $chatty*"
+is 'and short' yes sh -c "[ \$(wc -c <$chatty) -le 1024 ] && echo yes"
+is 'its end is told' 1000 $docker logs --tail 1 chatty
+$docker run -d --name told --network none box:1 sh -c \
+	'while [ ! -e /tmp/go ]; do echo tick; sleep 0.1; done; echo both' >/dev/null
+for client in 1 2; do
+	timeout 60 $docker attach --no-stdin told >"$work/client.$client" &
+	clients[client]=$!
+done
+for client in 1 2; do until_true test -s "$work/client.$client"; done
+$docker exec told touch /tmp/go
+wait "${clients[@]}"
+is 'two clients see it' $'both\nboth' tail -qn 1 "$work/client.1" "$work/client.2"
+
+# A socket that is passed in, as systemd does it.
+perl -MIO::Socket::UNIX -MPOSIX -e '
+	$^F = 10;
+	my $socket = IO::Socket::UNIX->new(Local => shift, Listen => 5) or die $!;
+	POSIX::dup2(fileno($socket), 3);
+	@ENV{"LISTEN_PID", "LISTEN_FDS"} = ($$, 1);
+	exec @ARGV;' "$work/passed" "$deck" serve -H fd:// 2>>"$work/log" &
+passed_on=$!
+is 'a socket that is passed in' '*told*' $docker -H "unix://$work/passed" ps -a
+kill "$passed_on"
+wait "$passed_on" 2>/dev/null
+
+# As after a reboot: no process is left, and nothing below the exec root.
+$docker run -d --name stays --restart always --network none box:1 sleep 1000 >/dev/null
+$docker run -d --name stopped --restart unless-stopped --network none box:1 sleep 1000 >/dev/null
+$docker stop -t 0 stopped >/dev/null
+mapfile -t inits < <($docker ps -q | xargs $docker inspect -f '{{.State.Pid}}')
+kill -9 "$server"; wait "$server" 2>/dev/null
+pgrep -f -- "-address $work/r" | xargs -r kill -9
+kill -9 "${inits[@]}"
+awk -v dir="$work/r" 'index($5, dir) == 1 {print $5}' /proc/self/mountinfo | xargs -r -n 1 umount -l
+rm -rf --one-file-system "$work/r"
+serve
+runs() { [ "$($docker inspect -f '{{.State.Running}}' "$1")" = true ]; }
+until_true runs stays
+is 'after a reboot it runs again' true $docker inspect -f '{{.State.Running}}' stays
+is 'but not what was stopped' exited $docker inspect -f '{{.State.Status}}' stopped
+
 is 'kill all' '*h1*' sh -c "$docker kill \$($docker ps -q --filter name=h1) >/dev/null; $docker ps -a --filter name=h1 --format '{{.Names}}'"
 # How many checks failed is told, and counts, at the end.
 exit 0

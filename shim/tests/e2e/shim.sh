@@ -34,6 +34,10 @@ basics() {
     expect "output" "hello" "$(ctr run --rm "${run[@]}" busy:test one echo hello)"
     eventually "all four events" has_topics one "create start exit delete"
     echo "ok $engine: events in order, the last one too"
+    # overlayfs makes it with the capabilities of the shim, which mounted it.
+    expect "a device node on an overlay" "1:3" "$(ctr run --rm --runtime io.containerd.hull.v2 \
+        --snapshotter overlayfs busy:test node sh -c \
+        'busybox mknod /node c 1 3 && busybox stat -c %t:%T /node')"
     ctr run --rm "${run[@]}" busy:test two sh -c 'exit 7' || status=$?
     expect "exit status" 7 "$status"
     expect "standard error" "oops" "$(ctr run --rm "${run[@]}" busy:test two sh -c 'echo oops >&2' \
