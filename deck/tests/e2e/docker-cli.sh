@@ -181,6 +181,7 @@ perl -MIO::Socket::UNIX -MPOSIX -e '
 	@ENV{"LISTEN_PID", "LISTEN_FDS"} = ($$, 1);
 	exec @ARGV;' "$work/passed" "$deck" serve -H fd:// 2>>"$work/log" &
 passed_on=$!
+until_true $docker -H "unix://$work/passed" version
 is 'a socket that is passed in' '*told*' $docker -H "unix://$work/passed" ps -a
 kill "$passed_on"
 wait "$passed_on" 2>/dev/null
