@@ -228,9 +228,8 @@ impl Engine {
         std::fs::write(&path, boot).at(|| format!("write {}", path.display()))?;
         // One that is being started right now is locked until it lives.
         let alive = |id: &str| {
-            self.lock(id).is_ok_and(|_lock| {
-                self.container(id).is_ok_and(|container| lives(&container))
-            })
+            self.lock(id)
+                .is_ok_and(|_lock| self.container(id).is_ok_and(|container| lives(&container)))
         };
         complain("reconcile networks", self.networks.reconcile(&alive));
         self.sweep_mounts();
