@@ -23,3 +23,5 @@ mod start;
 mod sys;
 mod sys_mount;
 pub mod ttrpc;
+
+pub use start::socket_path;

@@ -39,8 +39,9 @@ fn group<'a>(config: &'a Config, id: &'a str) -> &'a str {
         .map_or(id, String::as_str)
 }
 
-/// The socket of a group, named so that no two daemons, namespaces or groups meet.
-fn socket_path(dir: &Path, daemon: &str, namespace: &str, group: &str) -> PathBuf {
+/// The socket of a group, named so that no two daemons, namespaces or groups meet. A container that
+/// names no group is one of its own.
+pub fn socket_path(dir: &Path, daemon: &str, namespace: &str, group: &str) -> PathBuf {
     let name = format!("{daemon}/{namespace}/{group}");
     dir.join(format!("{:x}", Sha256::digest(name.as_bytes())))
 }

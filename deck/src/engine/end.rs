@@ -147,7 +147,7 @@ impl Engine {
         let bundle = self.config.bundle_dir(&container.id);
         let shim = match container.state.shim.as_str() {
             // A start that was killed before the shim was recorded.
-            "" => supervise::launched(&bundle),
+            "" => supervise::socket(&self.config, &container.id),
             socket => Some(PathBuf::from(socket)),
         };
         if let Some(shim) = &shim {
@@ -167,7 +167,7 @@ impl Engine {
         // Once more than it was mounted does no harm.
         while umount2(&rootfs, MntFlags::MNT_DETACH).is_ok() {}
         // Never through a mount that could not be taken away.
-        let files = absent(std::fs::remove_dir(&rootfs))
+        let files = super::root::remove_mount_point(&bundle)
             .at(|| format!("remove {}", rootfs.display()))
             .and_then(|()| {
                 absent(std::fs::remove_dir_all(&bundle))

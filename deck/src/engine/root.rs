@@ -9,10 +9,15 @@ use super::{Engine, host_state};
 use crate::error::{At, Error, Result};
 use crate::image::apply;
 use crate::image::pack::{Pack, pack};
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::stat::{FileStat, Mode, fstat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -218,6 +223,48 @@ impl OrDot for str {
     }
 }
 
+/// Removes the mount point of a bundle's root. A creation that went on after its shim was killed may
+/// have made its own mount points in the bare directory, once the root was gone: empty files and
+/// directories, which go too. Whatever else is there stays, and so does what is mounted.
+///
+/// # Errors
+/// `ENOTEMPTY`, `EXDEV` and `EBUSY` for what stays; none where there is nothing.
+pub fn remove_mount_point(bundle: &Path) -> nix::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let removed = open(bundle, flags, Mode::empty())
+        .and_then(|bundle| remove_empty(bundle.as_fd(), c"rootfs"));
+    removed.or_else(|errno| if errno == Errno::ENOENT { Ok(()) } else { Err(errno) })
+}
+
+/// Removes a directory of nothing but empty files, links and such directories.
+fn remove_empty(parent: BorrowedFd, name: &CStr) -> nix::Result<()> {
+    match unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
+        Err(Errno::ENOTEMPTY) => {}
+        other => return other,
+    }
+    let how =
+        OpenHow::new().flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(
+            ResolveFlag::RESOLVE_BENEATH
+                | ResolveFlag::RESOLVE_NO_XDEV
+                | ResolveFlag::RESOLVE_NO_SYMLINKS,
+        );
+    let mut dir = Dir::from_fd(openat2(parent, name, how)?)?;
+    let names = dir.iter().map(|entry| Ok(entry?.file_name().to_owned()));
+    let names = names.collect::<nix::Result<Vec<CString>>>()?;
+    for name in names.iter().filter(|name| ![c".", c".."].contains(&name.as_c_str())) {
+        let stat = fstatat(&dir, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        match stat.st_mode & libc::S_IFMT {
+            libc::S_IFDIR => remove_empty(dir.as_fd(), name)?,
+            libc::S_IFREG if stat.st_size > 0 => return Err(Errno::ENOTEMPTY),
+            libc::S_IFREG | libc::S_IFLNK => {
+                unlinkat(&dir, name.as_c_str(), UnlinkatFlags::NoRemoveDir)?;
+            }
+            _ => return Err(Errno::ENOTEMPTY),
+        }
+    }
+    unlinkat(parent, name, UnlinkatFlags::RemoveDir)
+}
+
 /// A name for a temporary mount of this process: its pid, its start time in clock ticks after boot
 /// (proc_pid_stat(5)) and what makes it unique.
 fn temporary_name() -> Result<String> {
@@ -251,6 +298,24 @@ pub fn fd_path(fd: BorrowedFd) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_empty_goes_with_a_mount_point() {
+        let bundle = tempfile::tempdir().unwrap();
+        let rootfs = bundle.path().join("rootfs");
+        assert_eq!(remove_mount_point(bundle.path()), Ok(()));
+        std::fs::create_dir_all(rootfs.join("dev/pts")).unwrap();
+        std::fs::create_dir_all(rootfs.join("etc")).unwrap();
+        std::fs::write(rootfs.join("etc/hosts"), "").unwrap();
+        std::os::unix::fs::symlink("/nowhere", rootfs.join("mtab")).unwrap();
+        assert_eq!(remove_mount_point(bundle.path()), Ok(()));
+        assert!(!rootfs.exists());
+        std::fs::create_dir_all(rootfs.join("data")).unwrap();
+        std::fs::write(rootfs.join("data/precious"), "x").unwrap();
+        assert_eq!(remove_mount_point(bundle.path()), Err(Errno::ENOTEMPTY));
+        assert!(rootfs.join("data/precious").exists());
+        assert_eq!(remove_mount_point(&bundle.path().join("none")), Ok(()));
+    }
 
     #[test]
     fn mounts_of_dead_processes_are_known_by_their_names() {

@@ -23,8 +23,6 @@ use std::time::{Duration, Instant};
 /// The namespace deck's containers have at the shim.
 pub const NAMESPACE: &str = "deck";
 
-/// In a bundle: the socket of its shim.
-const ADDRESS: &str = "address";
 /// How long a creation may take that nobody waits for, and how often it is looked for.
 const LIMIT: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(10);
@@ -55,13 +53,13 @@ pub fn launch(config: &Config, id: &str, bundle: &Path) -> Result<PathBuf> {
         namespace: NAMESPACE.into(),
         containerd_binary: deck.display().to_string(),
         extensions: vec![Extension { value: Some(options(config)) }],
-        socket_dir: Some(config.exec_root.join("s").display().to_string()),
+        socket_dir: Some(socket_dir(config).display().to_string()),
         ..BootstrapParams::default()
     };
     let what = || format!("start {}", config.shim.display());
     let mut child = Command::new(&config.shim)
         .args(["-namespace", NAMESPACE, "-id", id, "-address"])
-        .arg(config.exec_root.join("deck.sock"))
+        .arg(daemon_socket(config))
         .arg("-publish-binary")
         .arg(&deck)
         .arg("-bundle")
@@ -87,18 +85,27 @@ pub fn launch(config: &Config, id: &str, bundle: &Path) -> Result<PathBuf> {
     }
     let result = BootstrapResult::decode(output.stdout.as_slice())
         .map_err(|error| Error::internal(format!("{}: its answer: {error}", what())))?;
-    let Some(path) = result.address.strip_prefix("unix://") else {
-        return Err(Error::internal(format!("{}: address {:?}", what(), result.address)));
-    };
-    let file = bundle.join(ADDRESS);
-    std::fs::write(&file, path).at(|| format!("write {}", file.display()))?;
-    Ok(PathBuf::from(path))
+    match result.address.strip_prefix("unix://") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => Err(Error::internal(format!("{}: address {:?}", what(), result.address))),
+    }
 }
 
-/// The socket of the shim that was launched in a bundle, also when who launched it was killed before
-/// the records had it.
-pub fn launched(bundle: &Path) -> Option<PathBuf> {
-    std::fs::read_to_string(bundle.join(ADDRESS)).ok().map(PathBuf::from)
+/// The socket of a container's shim, if there is one: also where who launched the shim was killed
+/// before the records had it.
+pub fn socket(config: &Config, id: &str) -> Option<PathBuf> {
+    let daemon = daemon_socket(config).display().to_string();
+    let path = hull_shim::socket_path(&socket_dir(config), &daemon, NAMESPACE, id);
+    std::fs::symlink_metadata(&path).is_ok().then_some(path)
+}
+
+fn socket_dir(config: &Config) -> PathBuf {
+    config.exec_root.join("s")
+}
+
+/// What shims are told of their daemon.
+fn daemon_socket(config: &Config) -> PathBuf {
+    config.exec_root.join("deck.sock")
 }
 
 /// Has the shim at `socket` give up its container, running or not, and end.
@@ -138,7 +145,7 @@ pub fn clean_up(config: &Config, id: &str, bundle: &Path) -> Result<()> {
     let what = || format!("{} delete", config.shim.display());
     let output = Command::new(&config.shim)
         .args(["-namespace", NAMESPACE, "-id", id, "-address"])
-        .arg(config.exec_root.join("deck.sock"))
+        .arg(daemon_socket(config))
         .arg("-bundle")
         .arg(bundle)
         .arg("delete")

@@ -3,9 +3,9 @@
 use crate::fixture::{Fixture, may_run};
 use std::fs;
 
-/// CAP_CHOWN to CAP_SETUID without CAP_SETPCAP, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_RESOURCE and
-/// CAP_SETFCAP (linux/capability.h).
-const KEPT: u64 = 0xff | 1 << 19 | 1 << 21 | 1 << 24 | 1 << 31;
+/// CAP_CHOWN to CAP_SETUID without CAP_SETPCAP, CAP_LINUX_IMMUTABLE, CAP_SYS_PTRACE, CAP_SYS_ADMIN,
+/// CAP_SYS_RESOURCE, CAP_MKNOD and CAP_SETFCAP (linux/capability.h).
+const KEPT: u64 = 0xff | 1 << 9 | 1 << 19 | 1 << 21 | 1 << 24 | 1 << 27 | 1 << 31;
 
 #[test]
 fn a_server_has_given_up_what_it_does_not_need() {
