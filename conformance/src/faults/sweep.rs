@@ -33,8 +33,21 @@ const REQUESTS: [&str; 6] = [
     "read:/proc/sys/kernel/msgmax",
 ];
 
-/// Calls that give no result which could be an error.
-const WITHOUT_RESULT: [i64; 3] = [libc::SYS_exit, libc::SYS_exit_group, libc::SYS_rt_sigreturn];
+/// Calls that give no result, or none that could be an error.
+const WITHOUT_RESULT: [i64; 12] = [
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_getpid,
+    libc::SYS_getppid,
+    libc::SYS_gettid,
+    libc::SYS_getuid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getegid,
+    libc::SYS_set_tid_address,
+    libc::SYS_umask,
+];
 
 /// Tries `fault` at calls of `operation`: all of them, or as many as the context says.
 pub fn run(c: &mut Context, operation: Operation, fault: Fault) -> Verdict {
