@@ -20,7 +20,7 @@ fail() {
 expected() {
     local command
     printf '%s\n' bin/{hull,containerd-shim-hull-v2,deck,deck-rootless} \
-        lib/systemd/system/deck.{service,socket} lib/sysusers.d/deck.conf share/hull/installed
+        lib/systemd/system/deck{.service,.socket,-boot.service} lib/sysusers.d/deck.conf share/hull/installed
     for command in hull deck; do
         printf '%s\n' "share/bash-completion/completions/$command" \
             "share/zsh/site-functions/_$command" "share/fish/vendor_completions.d/$command.fish" \
