@@ -27,11 +27,6 @@ deck-images-bench: deps ## Pull, load and save beside Docker, Podman, skopeo wit
 		sh -c 'ip link set lo up && exec "$$@"' sh $(CARGO) test -q --offline --locked -p deck \
 		--test images -- --ignored --exact bench::images --nocapture
 
-.PHONY: deck-fuzz
-deck-fuzz: deps ## Fuzz deck's readers of layers, manifests and names; DECK_FUZZ_SECONDS=60 each
-	.ci/packages fuzz
-	deck/fuzz/run.sh $(or $(DECK_FUZZ_SECONDS),60) target/fuzz
-
 .PHONY: deck-net-test
 deck-net-test: deps ## deck's networks on the real kernel (root; in network namespaces of its own)
 	$(CARGO) test --locked -p deck --test net_root

@@ -27,16 +27,6 @@ coverage-test: ## docs/spec-coverage.md is complete, and every test it names exi
 FUZZ_SECONDS ?= 60
 
 .PHONY: fuzz
-fuzz: ## Fuzz every parser of hostile input, FUZZ_SECONDS each (needs a nightly compiler)
+fuzz: ## Fuzz every parser of hostile input, FUZZ_SECONDS each
 	.ci/packages build fuzz
-	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
-	@for directory in $(wildcard */fuzz); do \
-		for target in $$(cd $$directory && cargo +nightly fuzz list); do \
-			echo "== $$directory $$target"; \
-			found=$(CURDIR)/target/fuzz/corpus/$$directory/$$target; \
-			mkdir -p $$found; \
-			(cd $$directory && CARGO_TARGET_DIR=$(CURDIR)/target/fuzz cargo +nightly fuzz run \
-				$$target $$found corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) \
-				-timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1) || exit 1; \
-		done; \
-	done
+	@for directory in $(wildcard */fuzz); do .ci/fuzz $$directory $(FUZZ_SECONDS) || exit 1; done

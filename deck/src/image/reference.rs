@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// The registry of names without a host.
 pub const DEFAULT_REGISTRY: &str = "docker.io";
 
-/// Longest repository path (distribution-spec; the name with its registry in Docker).
+/// Longest repository path (distribution-spec), without the registry.
 const MAX_NAME: usize = 255;
 /// Longest tag.
 const MAX_TAG: usize = 128;
@@ -46,7 +46,14 @@ impl Reference {
         if self.registry != DEFAULT_REGISTRY {
             return self.name();
         }
-        self.repository.strip_prefix("library/").unwrap_or(&self.repository).to_owned()
+        let short = self.repository.strip_prefix("library/").unwrap_or(&self.repository);
+        // `docker.io/example.com/a` is not what `example.com/a` means, and 64 digits are an id.
+        let means = short.parse::<Self>();
+        if means.is_ok_and(|meant| meant.name() == self.name()) {
+            short.into()
+        } else {
+            self.name()
+        }
     }
 
     /// The whole reference as users write it: `nginx:latest`.
@@ -132,7 +139,7 @@ impl FromStr for Reference {
         if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(invalid("repository name must be lowercase"));
         }
-        if !repository.split('/').all(valid_component) || name.len() > MAX_NAME {
+        if !repository.split('/').all(valid_component) || repository.len() > MAX_NAME {
             return Err(invalid("the repository is malformed"));
         }
         Ok(Self { registry, repository, tag: tag.map(str::to_owned), digest })
@@ -228,6 +235,16 @@ mod tests {
         check("localhost/x", "localhost/x:latest", "localhost/x:latest");
         check("localhost:5000/x", "localhost:5000/x:latest", "localhost:5000/x:latest");
         check("[::1]:5000/a/b__c", "[::1]:5000/a/b__c:latest", "[::1]:5000/a/b__c:latest");
+        // Short, each would be another one's name.
+        for name in
+            ["docker.io/example.com/x", "docker.io/library/localhost/x", "docker.io/library/a/b"]
+        {
+            check(name, &format!("{name}:latest"), &format!("{name}:latest"));
+        }
+        let digits = format!("docker.io/library/{}", "a".repeat(64));
+        assert_eq!(digits.parse::<Reference>().unwrap().familiar(), digits);
+        let long = "a".repeat(255 - "library/".len());
+        assert!(long.parse::<Reference>().unwrap().to_string().parse::<Reference>().is_ok());
         let digest = Digest::of(b"x");
         let pinned = format!("a@{digest}");
         check(&pinned, &format!("docker.io/library/{pinned}"), &pinned);
