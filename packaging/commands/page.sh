@@ -45,10 +45,10 @@ before_docs_deck() {
     done
     mv server.pem cert.pem
     mv server-key.pem key.pem
-    mkdir /root/.docker
-    cp ca.pem /root/.docker/
-    cp client.pem /root/.docker/cert.pem
-    cp client-key.pem /root/.docker/key.pem
+    mkdir ~/.docker
+    cp ca.pem ~/.docker/
+    cp client.pem ~/.docker/cert.pem
+    cp client-key.pem ~/.docker/key.pem
 }
 before_docs_deck_rootless() {
     user
