@@ -8,28 +8,9 @@ set -euo pipefail
 hull=$(realpath "$1")
 packages=$(realpath "$2")
 cd "$(dirname "$0")/.."
+. packaging/container.sh
 
-if [ "$(id -u)" -ne 0 ]; then
-    echo "the test of the packages needs root" >&2
-    exit 1
-fi
-# The demo makes the root file system, once.
-[ -x target/demo/rootfs/usr/bin/dpkg ] || runtime/demo/demo.sh "$hull"
-if [ ! -x target/demo/rootfs/usr/bin/dpkg ]; then
-    echo "target/demo/rootfs is no Debian: debootstrap could not reach a mirror" >&2
-    exit 1
-fi
-
-work=$(mktemp -d /tmp/hull-deb.XXXXXX)
-id=hull-deb-$$
-cleanup() {
-    "$hull" --root "$work/state" delete --force "$id" || true
-    umount "$work/bundle/rootfs" 2>/dev/null || true
-    umount "$work/layers" 2>/dev/null || true
-    rm -rf "$work"
-}
-trap cleanup EXIT
-
+begin deb
 mkdir -p "$work/bundle/rootfs" "$work/layers"
 # The upper layer of an overlay can't be on an overlay.
 mount -t tmpfs tmpfs "$work/layers"

@@ -13,32 +13,14 @@ deck=$(realpath "$2")
 shift 2
 cd "$(dirname "$0")/.."
 . packaging/commands/config.sh
+. packaging/container.sh
 
 packages="containerd docker.io docker-cli podman crun runc busybox-static criu uidmap passt nftables
     iptables netavark aardvark-dns docker-registry nginx-light curl jq procps iproute2 bsdutils
     openssl"
 cache=$PWD/target/docs-commands
 
-if [ "$(id -u)" -ne 0 ]; then
-    echo "the commands of the pages need root" >&2
-    exit 1
-fi
-[ -x target/demo/rootfs/usr/bin/dpkg ] || runtime/demo/demo.sh "$hull"
-if [ ! -x target/demo/rootfs/usr/bin/dpkg ]; then
-    echo "target/demo/rootfs is no Debian: debootstrap could not reach a mirror" >&2
-    exit 1
-fi
-
-# Short: a unix socket's path has 108 bytes.
-work=$(mktemp -d /tmp/hull-pages.XXXXXX)
-id=hull-pages-$$
-cleanup() {
-    "$hull" --root "$work/state" delete --force "$id" || true
-    umount "$work/rootfs" 2>/dev/null || true
-    umount "$work/layers" 2>/dev/null || true
-    rm -rf "$work"
-}
-trap cleanup EXIT
+begin pages
 mkdir -p "$work"/{bundle,rootfs,layers,registry,pages}
 
 # The engines, once: in a container with the host's network.
