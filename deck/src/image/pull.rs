@@ -44,7 +44,12 @@ pub async fn pull(
     if !known {
         let store = Arc::clone(&all.store);
         let share = blocking(move |_| store.share()).await?;
-        let added = add(all, &repository, &fetched, &manifest, &names, sink).await;
+        let added = async {
+            let image = assemble(all, &repository, &fetched, &manifest, &names, sink).await?;
+            let store = Arc::clone(&all.store);
+            blocking(move |_| ingest::store(&store, &image)).await
+        };
+        let added = added.await;
         drop(share);
         // Who removed images meanwhile left the sweep to us; and of an image that is refused nothing
         // stays, while after a fault of the network or the disk the next pull goes on with it.
@@ -113,20 +118,6 @@ fn known(store: &Store, id: &Digest, manifest: &Digest, names: &Names) -> Result
     }
     transaction.commit()?;
     Ok(true)
-}
-
-/// Fetches an image and stores it.
-async fn add(
-    all: &Images,
-    repository: &Repository,
-    fetched: &Fetched,
-    manifest: &Manifest,
-    names: &Names<'_>,
-    sink: &Sink,
-) -> Result<()> {
-    let image = assemble(all, repository, fetched, manifest, names, sink).await?;
-    let store = Arc::clone(&all.store);
-    blocking(move |_| ingest::store(&store, &image)).await.map(drop)
 }
 
 /// Fetches what is missing of an image.
