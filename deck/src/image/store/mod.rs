@@ -27,6 +27,7 @@ use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Paths, locks and the database of the store.
 pub struct Store {
@@ -117,10 +118,10 @@ impl Store {
     /// A new directory for unfinished work; removed when dropped.
     pub fn staging(&self) -> Result<Staging> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = self.root.join("staging").join(name);
-        // A process of this id before us may have been killed.
-        files::remove_tree(&path)?;
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        // A process in another pid namespace, or one before us, may have our id.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let path = self.root.join("staging").join(format!("{}-{now}-{count}", std::process::id()));
         std::fs::create_dir(&path).at(|| format!("mkdir {}", path.display()))?;
         Ok(Staging { path })
     }
