@@ -7,7 +7,7 @@
 podman() {
     command podman --root "$work/root" --runroot "$work/run" --tmpdir "$work/tmp" \
         --storage-driver vfs --cgroup-manager cgroupfs --events-backend none \
-        --runtime "$runtime" "$@"
+        --runtime "$runtime" --runtime-flag "root=$work/state" "$@"
 }
 teardown() {
     podman rm --all --force --time 0 >/dev/null 2>&1
