@@ -190,11 +190,17 @@ wait "$passed_on" 2>/dev/null
 $docker run -d --name stays --restart always --network none box:1 sleep 1000 >/dev/null
 $docker run -d --name stopped --restart unless-stopped --network none box:1 sleep 1000 >/dev/null
 $docker stop -t 0 stopped >/dev/null
-mapfile -t inits < <($docker ps -q | xargs $docker inspect -f '{{.State.Pid}}')
+mapfile -t running < <($docker ps -q --no-trunc)
+mapfile -t inits < <($docker inspect -f '{{.State.Pid}}' "${running[@]}")
 kill -9 "$server"; wait "$server" 2>/dev/null
 pgrep -f -- "-address $work/r" | xargs -r kill -9
 kill -9 "${inits[@]}"
 awk -v dir="$work/r" 'index($5, dir) == 1 {print $5}' /proc/self/mountinfo | xargs -r -n 1 umount -l
+gone() { ! kill -0 "${inits[@]}"; }
+until_true gone
+for id in "${running[@]}"; do
+	find /sys/fs/cgroup -depth -type d -path "*/$id*" -exec rmdir {} +
+done
 rm -rf --one-file-system "$work/r"
 serve
 runs() { [ "$($docker inspect -f '{{.State.Running}}' "$1")" = true ]; }
