@@ -227,14 +227,14 @@ fn clone(prepared: &Prepared<'_>) -> Result<Sandbox> {
 fn attend_child(sandbox: &Sandbox, prepared: &Prepared<'_>, container: &Container) -> Result<()> {
     loop {
         match sandbox.channel.receive()? {
-            Message::Seccomp(number) => {
+            Message::Courier => {
                 let linux = container.config()?.spec.linux.as_ref();
                 let profile = linux.and_then(|linux| linux.seccomp.as_ref());
                 let plan: Option<FilterPlan<'_>> =
                     profile.and_then(|profile| crate::plan::seccomp::plan(profile).ok());
                 let listener = plan.as_ref().and_then(|plan| plan.listener);
                 let state = &container.state;
-                attend::notify(sandbox, listener.as_ref(), number, state, Status::Running)?;
+                attend::notify(sandbox, listener.as_ref(), state, Status::Running)?;
                 sandbox.channel.go_on()?;
             }
             Message::Limits => {

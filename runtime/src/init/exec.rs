@@ -5,7 +5,7 @@
 //! [`identity::finish`]. Everything that needs more than read(2), write(2) and execve(2) is done
 //! before the filter is loaded, so that a profile need not allow what only the runtime uses.
 
-use super::identity;
+use super::{identity, listener};
 use crate::container::{State, Status, start};
 use crate::error::{At, Error, Kind, Result};
 use crate::hooks;
@@ -97,13 +97,15 @@ pub fn execute(execution: &Execution<'_>, channel: &Channel) -> Result<Infallibl
         // It may wait for long, and `kill` must reach it meanwhile.
         child::end_by_signals().at(|| "sigaction")?;
     }
-    identity::finish(identity, &|| load_filter(execution.filter, channel))?;
+    identity::finish(identity, &|| listener::load(execution.filter, channel))?;
     channel.send(&Message::Ready)?;
     channel.await_execute()?;
     if let Some(fifo) = execution.fifo {
         start::wait(fifo.as_fd())?;
     }
     if let Some((hooks, state)) = execution.hooks {
+        // They are waited for.
+        child::default_sigchld().at(|| "sigaction(SIGCHLD)")?;
         let json = state.oci_json(Status::Created, nix::unistd::getpid().as_raw());
         let inherited: Vec<String> =
             environment.iter().map(|entry| entry.to_string_lossy().into_owned()).collect();
@@ -143,18 +145,6 @@ fn limits(process: &ProcessPlan, channel: &Channel) -> Result<()> {
                 });
             }
         }
-    }
-    Ok(())
-}
-
-fn load_filter(filter: Option<&Filter>, channel: &Channel) -> Result<()> {
-    let Some(filter) = filter else { return Ok(()) };
-    let listener = filter.load().at(|| "error loading seccomp filter: seccomp(SET_MODE_FILTER)")?;
-    if let Some(listener) = listener {
-        // The runtime fetches it by number: sending it would take a system call that the filter
-        // itself may hand to the agent that does not listen yet.
-        channel.send(&Message::Seccomp(listener.as_raw_fd()))?;
-        channel.await_go_on()?;
     }
     Ok(())
 }

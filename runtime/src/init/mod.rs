@@ -8,6 +8,7 @@ pub mod console;
 pub mod devices;
 pub mod exec;
 pub mod identity;
+pub mod listener;
 pub mod mounts;
 pub mod namespaces;
 pub mod network;

@@ -9,7 +9,6 @@ use crate::plan::namespaces::ALL;
 use crate::plan::process::ProcessPlan;
 use crate::spawn::channel::Message;
 use crate::sys::fd::open_at;
-use crate::sys::process::descriptor_of;
 use crate::sys::sched::set_rlimit;
 use crate::{hooks, netdev, seccomp};
 use nix::fcntl::{OFlag, ResolveFlag};
@@ -108,9 +107,9 @@ pub fn until_ready(
                 create_hooks(sandbox, staged, state)?;
                 sandbox.channel.go_on()?;
             }
-            Message::Seccomp(number) => {
+            Message::Courier => {
                 let listener = staged.plan.seccomp.as_ref().and_then(|plan| plan.listener);
-                notify(sandbox, listener.as_ref(), number, state, Status::Creating)?;
+                notify(sandbox, listener.as_ref(), state, Status::Creating)?;
                 sandbox.channel.go_on()?;
             }
             Message::Limits => {
@@ -159,20 +158,19 @@ fn create_hooks(sandbox: &Sandbox, staged: &Staged<'_>, state: &State) -> Result
     hooks::run(&list.create_runtime, "createRuntime", &json, env)
 }
 
-/// Hands the seccomp listener to the agent.
+/// Hands the seccomp listener, which init's courier sends, to the agent.
 ///
 /// # Errors
 /// The agent can't be reached.
 pub fn notify(
     sandbox: &Sandbox,
     listener: Option<&crate::plan::seccomp::Listener<'_>>,
-    number: i32,
     state: &State,
     status: Status,
 ) -> Result<()> {
     let listener =
         listener.ok_or_else(|| Error::new(Kind::Init, "init has a listener nobody asked for"))?;
-    let fd = descriptor_of(sandbox.pidfd.as_fd(), number).at(|| "pidfd_getfd(seccomp listener)")?;
+    let fd = sandbox.channel.await_listener()?;
     let oci = state.oci(status, sandbox.pid);
     seccomp::notify::send(
         listener,

@@ -14,7 +14,8 @@
 //!     Tree  ────────────────────▶   the mount, or why there is none
 //!  Mounted  ◀────────────────────   (prestart, createRuntime hooks) all is mounted
 //!    Go on  ────────────────────▶   the hooks have run
-//!  Seccomp  ◀────────────────────   (SCMP_ACT_NOTIFY) number of the listener's descriptor
+//!  Courier  ◀────────────────────   (SCMP_ACT_NOTIFY) a process will send the listener: its pidfd
+//! Listener  ◀────────────────────   (from the courier) the listener
 //!    Go on  ────────────────────▶   the agent has it
 //!   Limits  ◀────────────────────   (rlimits above the present ones) init may not raise them
 //!    Go on  ────────────────────▶   the runtime has
@@ -29,6 +30,7 @@
 use crate::console;
 use crate::error::{At, Error, Kind, Result};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -43,7 +45,9 @@ pub enum Message {
     Source(u32),
     /// All mounts are made, pivot_root comes next.
     Mounted,
-    /// The seccomp listener has this number in init.
+    /// A process of init's will send the seccomp listener; its pidfd comes next.
+    Courier,
+    /// From init to that process: the number of the listener.
     Seccomp(i32),
     /// The resource limits are to be set by who may.
     Limits,
@@ -74,6 +78,7 @@ const GO_ON: u8 = b'g';
 const EXECUTE: u8 = b'x';
 const TREE: u8 = b't';
 const FOREIGN_TREE: u8 = b'h';
+const LISTENER: u8 = b'y';
 
 impl Channel {
     /// The runtime's end and init's.
@@ -107,6 +112,7 @@ impl Channel {
             Message::Network => self.frame(b'n', b""),
             Message::Source(index) => self.frame(b'o', &index.to_le_bytes()),
             Message::Mounted => self.frame(b'm', b""),
+            Message::Courier => self.frame(b'c', b""),
             Message::Seccomp(fd) => self.frame(b's', &fd.to_le_bytes()),
             Message::Limits => self.frame(b'l', b""),
             Message::Ready => self.frame(b'r', b""),
@@ -169,6 +175,7 @@ impl Channel {
             (b's', Some(fd)) => Ok(Message::Seccomp(fd)),
             (b'o', Some(index)) => Ok(Message::Source(index.cast_unsigned())),
             (b'n', _) => Ok(Message::Network),
+            (b'c', _) => Ok(Message::Courier),
             (b'm', _) => Ok(Message::Mounted),
             (b'l', _) => Ok(Message::Limits),
             (b'r', _) => Ok(Message::Ready),
@@ -240,11 +247,72 @@ impl Channel {
         }
     }
 
+    /// The courier's: hands the runtime the seccomp listener.
+    ///
+    /// # Errors
+    /// EPIPE when the runtime is gone.
+    pub fn give_listener(&self, listener: BorrowedFd<'_>) -> Result<()> {
+        console::send_fd(self.as_fd(), listener, &[LISTENER])
+    }
+
+    /// The runtime's side of [`Message::Courier`]: the listener, when the courier has ended.
+    ///
+    /// # Errors
+    /// What init says instead; a courier that was killed.
+    pub fn await_listener(&self) -> Result<OwnedFd> {
+        let courier = console::receive_fd(self.as_fd())?;
+        // Its end is seen too if it was killed, by what else is in its pid namespace.
+        if !await_either(self.as_fd(), courier.as_fd())? {
+            return Err(Error::new(
+                Kind::Init,
+                "the process that was to send the seccomp listener has been killed",
+            ));
+        }
+        let (text, listener) = console::receive(self.as_fd())?;
+        match (text.split_first(), listener) {
+            (Some((&LISTENER, _)), Some(listener)) => {
+                wait_for(courier.as_fd())?;
+                Ok(listener)
+            }
+            (Some((b'f', text)), None) => {
+                Err(Error::new(Kind::Init, String::from_utf8_lossy(text).into_owned()))
+            }
+            _ => Err(Error::new(Kind::Init, "init died while it was set up")),
+        }
+    }
+
     fn expect(&self, wanted: u8) -> Result<()> {
         let mut byte = [0u8; 1];
         match self.read(&mut byte)? {
             1 if byte == [wanted] => Ok(()),
             _ => Err(Error::new(Kind::Init, "the runtime has gone away")),
+        }
+    }
+}
+
+/// Waits until there is a message, which is true, or the process has ended without one.
+fn await_either(messages: BorrowedFd<'_>, process: BorrowedFd<'_>) -> Result<bool> {
+    let mut fds = [messages, process].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    poll_again(&mut fds, PollTimeout::NONE)?;
+    let [messages, _] = &mut fds;
+    if messages.any().unwrap_or(false) {
+        return Ok(true);
+    }
+    // What it sent before its end is there by now.
+    poll_again(std::slice::from_mut(messages), PollTimeout::ZERO)
+}
+
+/// Waits for the end of a process.
+fn wait_for(process: BorrowedFd<'_>) -> Result<()> {
+    poll_again(&mut [PollFd::new(process, PollFlags::POLLIN)], PollTimeout::NONE).map(drop)
+}
+
+/// poll(2), whatever signals come; whether something is ready.
+fn poll_again(fds: &mut [PollFd<'_>], timeout: PollTimeout) -> Result<bool> {
+    loop {
+        match poll(fds, timeout) {
+            Err(Errno::EINTR) => {}
+            other => return other.map(|ready| ready > 0).at(|| "poll"),
         }
     }
 }
@@ -261,6 +329,7 @@ mod tests {
             Message::Network,
             Message::Source(12),
             Message::Mounted,
+            Message::Courier,
             Message::Seccomp(7),
             Message::Limits,
             Message::Ready,
@@ -290,6 +359,26 @@ mod tests {
         assert_eq!(init.await_tree().err().unwrap().to_string(), "no such thing");
         drop(runtime);
         assert!(init.await_tree().is_err());
+    }
+
+    #[test]
+    fn the_listener_comes_with_the_end_of_its_courier() {
+        let (runtime, init) = Channel::pair().unwrap();
+        let listener = std::fs::File::open("/dev/null").unwrap();
+        let mut courier = std::process::Command::new("true").spawn().unwrap();
+        let pidfd = crate::sys::child::open(courier.id().cast_signed()).unwrap();
+        console::send_fd(init.as_fd(), pidfd.as_fd(), &[0]).unwrap();
+        init.give_listener(listener.as_fd()).unwrap();
+        assert!(runtime.await_listener().is_ok());
+        // Killed before it sent anything.
+        console::send_fd(init.as_fd(), pidfd.as_fd(), &[0]).unwrap();
+        let error = runtime.await_listener().unwrap_err().to_string();
+        assert!(error.contains("has been killed"), "{error}");
+        // Init could not load the filter.
+        console::send_fd(init.as_fd(), pidfd.as_fd(), &[0]).unwrap();
+        init.send(&Message::Failure("seccomp: too big".to_owned())).unwrap();
+        assert_eq!(runtime.await_listener().unwrap_err().to_string(), "seccomp: too big");
+        courier.wait().unwrap();
     }
 
     #[test]

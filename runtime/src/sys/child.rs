@@ -6,7 +6,9 @@
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int, pid_t};
-use nix::sys::signal::{SigHandler, SigSet, Signal, signal as signal_action};
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal as signal_action,
+};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -75,6 +77,34 @@ pub fn unblock_signals(command: &mut Command) {
 pub fn default_sigpipe() -> Result<(), Errno> {
     // SAFETY: the default action is no function of this program.
     unsafe { signal_action(Signal::SIGPIPE, SigHandler::SigDfl) }.map(drop)
+}
+
+/// Gives SIGCHLD its default action back, unless it is ignored.
+///
+/// # Errors
+/// None known.
+pub fn default_sigchld() -> Result<(), Errno> {
+    children_end(SaFlags::empty())
+}
+
+/// Lets the kernel reap children as they end; execve(2) takes that back.
+///
+/// # Errors
+/// None known.
+pub fn reap_by_kernel() -> Result<(), Errno> {
+    children_end(SaFlags::SA_NOCLDWAIT)
+}
+
+/// What is ignored is so on purpose, and inherited by the program; children are then reaped too.
+fn children_end(flags: SaFlags) -> Result<(), Errno> {
+    let action = |handler| SigAction::new(handler, flags, SigSet::empty());
+    // SAFETY: the default action is no function of this program.
+    let before = unsafe { sigaction(Signal::SIGCHLD, &action(SigHandler::SigDfl)) }?;
+    if matches!(before.handler(), SigHandler::SigIgn) {
+        // SAFETY: no function is involved.
+        unsafe { sigaction(Signal::SIGCHLD, &before) }?;
+    }
+    Ok(())
 }
 
 /// Gives those signals their default action back that shells ignore for a command in the background

@@ -7,6 +7,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// The namespace flag of a time namespace; not in every libc.
 pub const CLONE_NEWTIME: u64 = 0x80;
+/// The child uses the very table of descriptors of its parent; not in every libc as an unsigned
+/// number.
+pub const CLONE_FILES: u64 = 0x400;
 /// Place the child in the cgroup given by fd (Linux 5.7).
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
@@ -39,7 +42,8 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// Makes a child like fork(2) does, in new namespaces and, on cgroup v2, in another cgroup.
+/// Makes a child like fork(2) does, in new namespaces and, on cgroup v2, in another cgroup. `flags`
+/// are those of the namespaces, or [`CLONE_FILES`].
 ///
 /// The process must be single-threaded, which Hull is from `main` to `execve`: then the child may
 /// go on using everything the parent had, as its copy.
@@ -47,12 +51,12 @@ struct CloneArgs {
 /// # Errors
 /// clone3(2): ENOSPC (namespace limits), EPERM, EBUSY/EOPNOTSUPP (cgroup), ENOMEM, EAGAIN.
 pub fn fork_into(
-    namespaces: u64,
+    flags: u64,
     cgroup: Option<BorrowedFd<'_>>,
     sibling: bool,
 ) -> Result<Cloned, Errno> {
     let mut pidfd: RawFd = -1;
-    let mut flags = namespaces | libc::CLONE_PIDFD as u64;
+    let mut flags = flags | libc::CLONE_PIDFD as u64;
     if sibling {
         flags |= libc::CLONE_PARENT as u64;
     }

@@ -3,16 +3,19 @@
 
 use crate::harness::Container;
 use crate::needs::{Kind, lacks};
+use crate::tty::own;
 use libseccomp::{ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags};
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use serde_json::{Value, json};
 use std::io::{IoSliceMut, Read as _};
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
 
-fn profile(socket: &str) -> Value {
+/// mkdir(2) is for the agent at `socket` to decide.
+pub fn profile(socket: &str) -> Value {
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": ["SCMP_ARCH_X86_64"],
@@ -23,7 +26,7 @@ fn profile(socket: &str) -> Value {
 }
 
 /// What an agent was told, and the listener it got.
-fn accept(agent: &UnixListener) -> (Value, RawFd) {
+pub fn accept(agent: &UnixListener) -> (Value, RawFd) {
     let (mut connection, _) = agent.accept().unwrap();
     let mut text = vec![0; 64 << 10];
     let mut space = nix::cmsg_space!([RawFd; 1]);
@@ -44,7 +47,7 @@ fn accept(agent: &UnixListener) -> (Value, RawFd) {
 }
 
 /// An agent that refuses one call with EXDEV and gives back what it was told.
-fn refusing(agent: UnixListener) -> JoinHandle<Value> {
+pub fn refusing(agent: UnixListener) -> JoinHandle<Value> {
     std::thread::spawn(move || {
         let (told, listener) = accept(&agent);
         let request = ScmpNotifReq::receive(listener).unwrap();
@@ -97,6 +100,37 @@ fn an_agent_decides_for_exec_too() {
     assert!(outcome.err.contains("Invalid cross-device link"), "{outcome:?}");
     assert_eq!(deciding.join().unwrap()["state"]["id"], json!(c.id));
     nix::unistd::close(listener).unwrap();
+}
+
+/// What brings the listener to the runtime has ended, and init needs none of the calls for it that
+/// the agent decides about.
+#[test]
+fn nothing_of_the_way_to_the_agent_is_left_in_init() {
+    lacks!(
+        Kind::Runc(..) => "its init has threads, which make calls of their own",
+        Kind::Crun(..) => "needs its own handler for it",
+    );
+    let c = Container::new(&["true"]);
+    let agent = UnixListener::bind(c.path("agent")).unwrap();
+    let socket = c.text("agent");
+    let accepting = std::thread::spawn(move || accept(&agent));
+    let c = c.edit(|s| {
+        s["linux"]["seccomp"] = profile(&socket);
+        let calls = ["sendmsg", "close", "clone", "clone3", "wait4", "waitid", "rt_sigaction"];
+        s["linux"]["seccomp"]["syscalls"][0]["names"] = json!(calls);
+    });
+    c.create();
+    let (_, listener) = accepting.join().unwrap();
+    let listener = own(listener);
+    let mut waiting = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(&mut waiting, PollTimeout::ZERO), Ok(0), "init waits for the agent");
+    let pid = c.pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    assert_eq!(children, "");
+    for descriptor in std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten() {
+        let target = std::fs::read_link(descriptor.path()).unwrap();
+        assert!(!target.to_string_lossy().contains("seccomp"), "{target:?}");
+    }
 }
 
 #[test]

@@ -4,9 +4,11 @@
 
 use crate::harness::{runtime, skip};
 use crate::needs::{Kind, lacks};
+use crate::notified::{profile, refusing};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -155,6 +157,33 @@ fn limits_without_a_cgroup_are_refused() {
     });
     assert!(c.call(&["run", "rl"]).fails().contains("cgroup"));
     assert!(!c.dir.path().join("state/rl").exists());
+}
+
+/// The listener comes without the rights to look into init (pidfd_getfd(2)).
+#[test]
+fn a_seccomp_agent_decides_for_program_and_exec() {
+    lacks!(
+        Kind::Runc(..) => "some can't get the listener",
+        Kind::Crun(..) => "needs its own handler for it",
+    );
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("agent");
+    let agent = UnixListener::bind(&socket).unwrap();
+    chown(place.path(), USER);
+    let deciding = refusing(agent.try_clone().unwrap());
+    let c = Rootless::new(|spec| {
+        sh("busybox mkdir /tmp/made; sleep 100")(spec);
+        spec["linux"]["seccomp"] = profile(socket.to_str().unwrap());
+    });
+    c.call(&["run", "--detach", "rl"]).ok();
+    assert_eq!(deciding.join().unwrap()["state"]["id"], "rl");
+    let deciding = refusing(agent);
+    let said = c.call(&["exec", "rl", "busybox", "mkdir", "/tmp/too"]).fails();
+    assert!(said.contains("Invalid cross-device link"), "{said}");
+    assert_eq!(deciding.join().unwrap()["state"]["status"], "running");
+    for name in ["made", "too"] {
+        assert!(!c.dir.path().join("rootfs/tmp").join(name).exists());
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub fn receiver(path: &std::path::Path) -> JoinHandle<(String, OwnedFd)> {
 
 /// Takes over a descriptor that came by SCM_RIGHTS.
 #[allow(unsafe_code)] // nix hands received descriptors over as numbers.
-fn own(fd: RawFd) -> OwnedFd {
+pub fn own(fd: RawFd) -> OwnedFd {
     // SAFETY: recvmsg(2) just installed this descriptor for us; nobody else knows its number.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
@@ -249,6 +249,7 @@ fn a_pidfd_socket_receives_an_execs_process() {
 
 #[test]
 fn sessions_are_the_containers_own() {
+    lacks!(Kind::Crun(1, ..9) => "now and then an error of its own gets in between");
     // CVE-2017-5226: no way to the caller's terminal through a shared session.
     let c = terminal("cut -d' ' -f6 /proc/self/stat; ps -o sid | tail -n1; echo end");
     let outcome = under_pty(&c, "$rt run $id", "");
