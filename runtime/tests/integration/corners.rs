@@ -5,8 +5,10 @@ use crate::needs::{Kind, asks_for, lacks};
 use crate::tty::receiver;
 use serde_json::json;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 #[test]
@@ -125,6 +127,59 @@ fn an_apparmor_profile_confines_program_and_exec() {
     assert!(out.contains("unconfined"), "{out}");
     let said = c.exec_with(&["--apparmor", "no-such-profile"], &["true"]).fails();
     assert!(said.contains("no-such-profile"), "{said}");
+}
+
+/// A profile in the kernel for the time of a test.
+struct Profile;
+
+/// All is allowed but to read one file.
+const PROFILE: &str = "profile hull-test flags=(attach_disconnected,mediate_deleted) {\n\
+    file, capability, network, signal, ptrace, unix, mount, umount, pivot_root,\n\
+    deny /denied r,\n}\n";
+
+impl Profile {
+    /// None where the tool is missing.
+    fn load() -> Option<Self> {
+        Self::tell("--replace").then_some(Self)
+    }
+
+    fn tell(what: &str) -> bool {
+        let mut parser = Command::new("apparmor_parser");
+        parser.args([what, "--skip-cache"]).stdin(Stdio::piped());
+        let Ok(mut parser) = parser.spawn() else { return false };
+        parser.stdin.take().unwrap().write_all(PROFILE.as_bytes()).unwrap();
+        parser.wait().unwrap().success()
+    }
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        Self::tell("--remove");
+    }
+}
+
+#[test]
+fn an_apparmor_profile_denies_what_it_says() {
+    if !Path::new("/sys/kernel/security/apparmor").exists() {
+        return skip("AppArmor is not enabled here");
+    }
+    let Some(_profile) = Profile::load() else {
+        return skip("there is no apparmor_parser to load a profile");
+    };
+    let read = "cat /proc/self/attr/current /allowed; cat /denied || sleep 1000";
+    let c = Container::sh(read).edit(|s| s["process"]["apparmorProfile"] = json!("hull-test"));
+    c.write("rootfs/allowed", "may be read");
+    c.write("rootfs/denied", "may not");
+    let c = c.up();
+    let told = ["hull-test (enforce)", "may be read", "Permission denied"];
+    let complete = |said: &str| told.iter().all(|part| said.contains(part));
+    eventually("it has told", || complete(&c.output()));
+    // What joins it has its profile, or the one it is given.
+    let joined = c.exec("cat /proc/self/attr/current; cat /denied");
+    assert!(joined.out.contains("hull-test (enforce)"), "{joined:?}");
+    assert!(joined.err.contains("Permission denied"), "{joined:?}");
+    let free = c.exec_with(&["--apparmor", "unconfined"], &["cat", "/denied"]).ok();
+    assert_eq!(free, "may not");
 }
 
 #[test]

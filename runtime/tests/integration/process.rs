@@ -159,6 +159,10 @@ fn unknown_words_are_refused() {
 #[test]
 fn personality_is_set() {
     lacks!(Kind::Runc(1, ..2) => "came with 1.2");
+    let known = std::process::Command::new("setarch").args(["i686", "uname", "-m"]).output();
+    if !known.unwrap().stdout.starts_with(b"i686") {
+        return crate::harness::skip("the kernel has one name for its machine");
+    }
     let c = Container::new(&["uname", "-m"]).edit(|s| {
         s["linux"]["personality"] = json!({"domain": "LINUX32"});
     });

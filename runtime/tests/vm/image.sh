@@ -8,14 +8,15 @@ here=$(cd "$(dirname "$0")" && pwd)
 [ "$dir/disk.img" -nt "$here/image.sh" ] && [ "$dir/disk.img" -nt "$here/guest.sh" ] && exit 0
 root=$dir/root
 packages="systemd systemd-sysv dbus dbus-user-session libpam-systemd busybox-static iproute2 jq kmod
-	libseccomp2 procps psmisc strace uidmap bats util-linux-extra"
-if [ ! -e "$root/etc/debian_version" ]; then
-	rm -rf "$root.new"
+	libseccomp2 procps psmisc socat strace uidmap bats util-linux-extra apparmor"
+if [ "$(cat "$dir/packages" 2>/dev/null)" != "$packages" ]; then
+	rm -rf "$root" "$root.new"
 	# shellcheck disable=SC2086
 	debootstrap --variant=minbase --include="$(printf '%s,' $packages)" trixie "$root.new" \
 		>"$dir/debootstrap.log" || { tail "$dir/debootstrap.log"; exit 1; }
 	rm -rf "$root.new"/var/cache/apt/archives/*.deb "$root.new"/var/lib/apt/lists/*
 	mv "$root.new" "$root"
+	echo "$packages" >"$dir/packages"
 fi
 mkdir -p "$root/lib/modules" "$root/ctl"
 cp -a /usr/lib/uml/modules/* "$root/lib/modules/"
@@ -23,7 +24,8 @@ cp -a /usr/lib/uml/modules/* "$root/lib/modules/"
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
 	fstrim.timer getty@tty1.service systemd-hwdb-update.service systemd-udev-trigger.service \
 	systemd-journal-catalog-update.service systemd-timesyncd.service tmp.mount \
-	systemd-remount-fs.service systemd-random-seed.service console-getty.service; do
+	systemd-remount-fs.service systemd-random-seed.service console-getty.service \
+	apparmor.service; do
 	ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"

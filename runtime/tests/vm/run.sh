@@ -2,7 +2,7 @@
 # run.sh [-v HOST:GUEST[:rw]]... [-t SECONDS] DIR COMMAND
 # Boots the disk of DIR (see image.sh) in User Mode Linux, runs COMMAND as root in it, prints its
 # output and exits with its status: 124 when it took too long, 125 when the machine failed. What
-# the command writes to the disk is thrown away.
+# the command writes to the disk is thrown away. Its security module is AppArmor, or HULL_VM_LSM.
 set -uo pipefail
 shares=() limit=900
 while getopts v:t: option; do
@@ -23,7 +23,7 @@ date +%s >"$run/ctl/date"
 # The machine's memory is a file: on a real disk it would be written back all the time.
 TMPDIR=/dev/shm setsid linux.uml umid="$(basename "$run")" uml_dir="$run/uml" \
 	mem="${HULL_VM_MEMORY:-1536}M" ubd0="$run/cow,$dir/disk.img" root=/dev/ubda rw quiet \
-	con=null con0=null,fd:1 ssl=null systemd.show_status=0 hull_ctl="$run/ctl" \
+	con=null con0=null,fd:1 ssl=null lsm="${HULL_VM_LSM:-apparmor}" systemd.show_status=0 hull_ctl="$run/ctl" \
 	</dev/null >"$run/console" 2>&1 &
 machine=$!
 tail -c +1 -f "$run/ctl/output" --pid=$machine &
