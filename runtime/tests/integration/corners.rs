@@ -166,7 +166,7 @@ fn an_apparmor_profile_denies_what_it_says() {
     let Some(_profile) = Profile::load() else {
         return skip("there is no apparmor_parser to load a profile");
     };
-    let read = "cat /proc/self/attr/current /allowed; cat /denied || sleep 1000";
+    let read = "exec 2>&1; cat /proc/self/attr/current /allowed; cat /denied || sleep 1000";
     let c = Container::sh(read).edit(|s| s["process"]["apparmorProfile"] = json!("hull-test"));
     c.write("rootfs/allowed", "may be read");
     c.write("rootfs/denied", "may not");

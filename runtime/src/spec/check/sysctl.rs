@@ -47,6 +47,11 @@ pub(super) fn check(linux: &Linux, spec: &Spec, problems: &mut Problems) {
                 if let Err(what) = namespaced(&path, spec) {
                     problems.add(at(), what);
                 }
+                // One would silently undo the other.
+                let name = &spec.domainname;
+                if path == "kernel/domainname" && !name.is_empty() && name != value {
+                    problems.add(at(), "conflicts with the domainname property");
+                }
             }
         }
     }

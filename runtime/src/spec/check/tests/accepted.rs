@@ -21,6 +21,8 @@ fn accepted() {
         r#"{"process": {"execCPUAffinity": {"initial": "0-3,7", "final": ""}}}"#,
         r#"{"process": {"rlimits": [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]}}"#,
         r#"{"hostname": "", "domainname": ""}"#,
+        r#"{"domainname": "a", "linux": {
+            "namespaces": [{"type": "uts"}], "sysctl": {"kernel.domainname": "a"}}}"#,
         r#"{"hostname": "h", "linux": {"namespaces": [{"type": "uts", "path": "/proc/1/ns/uts"}]}}"#,
         r#"{"annotations": {"k": ""}}"#,
         r#"{"mounts": [{"destination": "proc", "type": "proc"}]}"#,

@@ -88,6 +88,11 @@ fn general() {
             "hostname: unable to set hostname without a private UTS namespace",
         ),
         (
+            r#"{"domainname": "a", "linux": {
+                "namespaces": [{"type": "uts"}], "sysctl": {"kernel.domainname": "b"}}}"#,
+            "linux.sysctl[\"kernel.domainname\"]: conflicts with the domainname property",
+        ),
+        (
             r#"{"domainname": "d"}"#,
             "domainname: unable to set domainname without a private UTS namespace",
         ),
