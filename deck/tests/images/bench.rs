@@ -19,6 +19,8 @@ const LAYERS: u64 = 6;
 #[derive(Clone, Copy)]
 struct Cost {
     wall: Duration,
+    /// The same, and until a sync(2) after it is over: not everyone waits for the disk.
+    durable: Duration,
     /// Largest resident memory of the command, in KiB; of daemons what they grew by is added.
     memory: u64,
 }
@@ -47,7 +49,7 @@ fn cost(commands: &[Command], daemons: &[u32]) -> Cost {
         // Forgets the peak so far (proc(5)).
         fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
     }
-    let mut total = Cost { wall: Duration::ZERO, memory: 0 };
+    let mut total = Cost { wall: Duration::ZERO, durable: Duration::ZERO, memory: 0 };
     for command in commands {
         let words: Vec<String> = std::iter::once(command.get_program())
             .chain(command.get_args())
@@ -67,6 +69,9 @@ fn cost(commands: &[Command], daemons: &[u32]) -> Cost {
         total.wall += Duration::from_micros(micros.parse().unwrap());
         total.memory = total.memory.max(kib.parse().unwrap());
     }
+    let start = Instant::now();
+    nix::unistd::sync();
+    total.durable = total.wall + start.elapsed();
     let grown: u64 = daemons
         .iter()
         .zip(before)
@@ -354,16 +359,24 @@ fn images() {
     for engine in &engines {
         (engine.reset)();
     }
-    print!("{}", table(&engines, &costs, rounds));
+    println!("Medians of {rounds} rounds, in turn; the ratio is to deck.\n");
+    print!("{}", table(&engines, &costs, "until it returns", |cost| cost.wall));
+    println!();
+    print!("{}", table(&engines, &costs, "until it is on the disk", |cost| cost.durable));
 }
 
-fn table(engines: &[Engine], costs: &[[Vec<Cost>; 3]], rounds: usize) -> String {
+fn table(
+    engines: &[Engine],
+    costs: &[[Vec<Cost>; 3]],
+    what: &str,
+    time: fn(&Cost) -> Duration,
+) -> String {
     let mut text = format!(
-        "Medians of {rounds} rounds, in turn; the ratio is to deck.\n\n| | pull, ms | | load, ms | \
-         | save, ms | | peak memory of pull, load, save, MiB |\n|---|--:|--:|--:|--:|--:|--:|--:|\n"
+        "| {what} | pull, ms | | load, ms | | save, ms | | peak memory of pull, load, save, MiB |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|\n"
     );
     let wall = |costs: &[Cost]| {
-        median(costs.iter().map(|cost| u64::try_from(cost.wall.as_millis()).unwrap()).collect())
+        median(costs.iter().map(|cost| u64::try_from(time(cost).as_millis()).unwrap()).collect())
     };
     for (engine, own) in engines.iter().zip(costs) {
         let mut line = format!("| {} |", engine.name);

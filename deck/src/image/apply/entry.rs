@@ -5,6 +5,7 @@ use super::target::{Place, Root, clear, is_dir, is_whiteout, set_opaque};
 use super::whiteout::{self, Name};
 use super::{Applied, Options, Whiteouts, malformed, path};
 use crate::error::{Error, Result};
+use crate::image::store::writeback;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat};
@@ -248,6 +249,9 @@ impl<'a> Applier<'a> {
             None if sparse => super::sparse::copy_holes(entry, &file, &mut self.buffer)?,
             None => copy(entry, &file, &mut self.buffer)?,
         };
+        if written >= writeback::PIECE / 8 {
+            writeback::begin(&file, 0, 0);
+        }
         self.applied.size += written;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Blobs: files named by their digest, whole and verified before they get the name.
 
-use super::{Store, files};
+use super::{Store, files, writeback};
 use crate::error::{At, Error, Result};
 use crate::image::Digest;
 use crate::image::digest::Hasher;
@@ -65,12 +65,14 @@ pub struct BlobWriter {
     path: PathBuf,
     hasher: Hasher,
     length: u64,
+    /// How much of it is on its way to the disk.
+    begun: u64,
 }
 
 impl BlobWriter {
     /// A new file.
     pub fn create(path: &Path, hasher: Hasher) -> Result<Self> {
-        Ok(Self { file: create(path)?, path: path.to_owned(), hasher, length: 0 })
+        Ok(Self { file: create(path)?, path: path.to_owned(), hasher, length: 0, begun: 0 })
     }
 
     /// Goes on with a file, or starts it; the caller reads what is there through `read_back`.
@@ -83,7 +85,7 @@ impl BlobWriter {
             .mode(0o600)
             .open(path)
             .at(|| format!("open {}", path.display()))?;
-        Ok(Self { file, path: path.to_owned(), hasher, length: 0 })
+        Ok(Self { file, path: path.to_owned(), hasher, length: 0, begun: 0 })
     }
 
     /// How many bytes the file holds.
@@ -106,7 +108,7 @@ impl BlobWriter {
             .and_then(|()| self.file.seek(SeekFrom::Start(0)).map(drop))
             .at(|| format!("truncate {}", self.path.display()))?;
         self.hasher = hasher;
-        self.length = 0;
+        (self.length, self.begun) = (0, 0);
         Ok(())
     }
 
@@ -120,6 +122,10 @@ impl BlobWriter {
         self.file.write_all(bytes).at(|| format!("write {}", self.path.display()))?;
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
+        if self.length - self.begun >= writeback::PIECE {
+            writeback::begin(&self.file, self.begun, self.length - self.begun);
+            self.begun = self.length;
+        }
         Ok(())
     }
 

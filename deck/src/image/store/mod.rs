@@ -17,6 +17,7 @@ pub mod blobs;
 pub mod files;
 pub mod lock;
 pub mod sweep;
+pub mod writeback;
 
 use crate::config::Config;
 use crate::error::{At, Error, Result};
