@@ -19,7 +19,7 @@ use nix::libc;
 use nix::sys::stat::{SFlag, fstat, stat};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// A mount for CRIU: mount point and name, or name and source.
@@ -167,7 +167,7 @@ pub fn sources(plan: &Plan<'_>) -> Result<Vec<External>> {
         let name = op.destination.to_bytes();
         match &op.kind {
             MountKind::Bind { source, recursive, .. } => {
-                found.push((name.to_vec(), source.to_bytes().to_vec()));
+                found.push((name.to_vec(), followed(source)));
                 if *recursive {
                     let table = match &mut table_of_host {
                         Some(table) => table,
@@ -192,6 +192,13 @@ pub fn sources(plan: &Plan<'_>) -> Result<Vec<External>> {
         found.push((device.path.to_bytes().to_vec(), device.path.to_bytes().to_vec()));
     }
     Ok(found)
+}
+
+/// The source without links, which CRIU does not follow. One that does not exist is left to CRIU
+/// to complain of.
+fn followed(source: &CStr) -> Vec<u8> {
+    let path = Path::new(std::ffi::OsStr::from_bytes(source.to_bytes()));
+    std::fs::canonicalize(path).map_or_else(|_| source.to_bytes().to_vec(), |path| bytes(&path))
 }
 
 /// The mounts of the host below `source`.
@@ -301,6 +308,16 @@ mod tests {
         let text = std::ffi::CString::new(point("")).unwrap();
         brought(b"/data", &text, &table, &mut found);
         assert_eq!(found, [(b"/data/a/b".to_vec(), point("/a/b").into_bytes())]);
+    }
+
+    #[test]
+    fn links_to_a_source_are_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/usr", &link).unwrap();
+        let text = |path: &Path| std::ffi::CString::new(bytes(path)).unwrap();
+        assert_eq!(followed(&text(&link)), b"/usr");
+        assert_eq!(followed(c"/no/such"), b"/no/such");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use crate::criu::Criu;
 use crate::harness::{Container, Outcome, eventually, mount, namespace, skip};
-use crate::needs::{Kind, kind};
 use crate::tty::receiver;
 use serde_json::json;
 use std::fs;
@@ -13,11 +12,12 @@ use std::process::Command;
 /// Ends the test on runtimes that ask CRIU in another way.
 macro_rules! only_hull {
     () => {
-        if kind() != Kind::Hull {
-            return skip("speaks with CRIU in its own way");
+        if crate::needs::kind() != crate::needs::Kind::Hull {
+            return crate::harness::skip("speaks with CRIU in its own way");
         }
     };
 }
+pub(crate) use only_hull;
 
 #[test]
 fn criu_is_told_what_comes_from_the_outside() {
@@ -246,7 +246,7 @@ fn the_terminals_master_goes_to_the_console_socket() {
 }
 
 /// Whether CRIU works on this machine; if not, the test says why it ends.
-fn works() -> bool {
+pub fn works() -> bool {
     let check = Command::new("criu").arg("check").output();
     match check {
         Ok(output) if output.status.success() => true,
@@ -263,7 +263,7 @@ fn works() -> bool {
 }
 
 /// A command whose container has streams that a checkpoint can do without.
-fn quietly(c: &Container, line: &str) -> Outcome {
+pub fn quietly(c: &Container, line: &str) -> Outcome {
     c.host_sh(&format!(
         "$rt --log log {line} $id </dev/null >/dev/null 2>&1 || {{ cat log >&2; exit 1; }}"
     ))

@@ -21,6 +21,7 @@ mod faults;
 mod hooks;
 mod lifecycle;
 mod limits;
+mod migrated;
 mod mounts;
 mod namespaces;
 mod netdevices;
