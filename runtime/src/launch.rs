@@ -253,6 +253,7 @@ fn complete(
     if staged.fifo.is_none() {
         attend::until_executed(sandbox)?;
         crate::log::debug(format_args!("init has executed its program"));
+        slot.summarise(state);
     }
     sandbox.release();
     Ok(())

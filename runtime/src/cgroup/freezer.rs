@@ -3,6 +3,7 @@
 use super::file::{gone, read_optional, write, write_raw};
 use super::{Cgroup, wait};
 use crate::error::{At, Error, Kind, Result};
+use crate::host;
 use std::path::Path;
 use std::time::Duration;
 
@@ -60,9 +61,28 @@ impl Cgroup {
         }
     }
 
-    /// The directory that is frozen by [`Self::freeze`].
-    pub fn freezer_path(&self) -> Option<&Path> {
-        self.freezer().map(|(Freezer::V1(path) | Freezer::V2(path))| path)
+    /// [`Self::is_frozen`] of a cgroup with a process in this state (proc_pid_stat(5), field 3),
+    /// which is mostly enough to tell that it isn't.
+    ///
+    /// The processes of a frozen v1 cgroup are in uninterruptible sleep, as Linux tells it now: up
+    /// to 6.0 those that slept at some places were left in that sleep, and for some time after that
+    /// they were told to run (f718863aca46). Those of a v2 cgroup seem to sleep like any other.
+    pub fn is_frozen_around(&self, state: u8) -> Result<bool> {
+        const SINCE: (u32, u32) = (6, 12);
+        let is_v1 = matches!(self.freezer(), Some(Freezer::V1(_)));
+        if is_v1 && state != b'D' && host::kernel_version() >= SINCE {
+            return Ok(false);
+        }
+        self.is_frozen()
+    }
+
+    /// The directory that is frozen by [`Self::freeze`], with the name of its controller: none in
+    /// cgroup v2.
+    pub fn freezer_place(&self) -> Option<(&'static str, &Path)> {
+        self.freezer().map(|freezer| match freezer {
+            Freezer::V1(path) => ("freezer", path),
+            Freezer::V2(path) => ("", path),
+        })
     }
 
     /// The freezer of cgroup v1, or the unified directory where there is none.

@@ -89,8 +89,8 @@ fn opts(container: &Container, options: &Options, directories: &Directories) -> 
         ext_mnt,
         freeze_cgroup: container
             .cgroup()?
-            .freezer_path()
-            .map(|path| path.as_os_str().as_encoded_bytes().to_vec()),
+            .freezer_place()
+            .map(|(_, path)| path.as_os_str().as_encoded_bytes().to_vec()),
         config_file: config_file(state.annotations.get(ANNOTATION)),
         ..common(options, directories, LOG)
     })

@@ -6,6 +6,7 @@ use super::global::Global;
 use super::print;
 use super::state::View;
 use crate::container::Store;
+use crate::container::summary::Summary;
 use crate::error::{Error, Result};
 use crate::log;
 use nix::errno::Errno;
@@ -23,12 +24,7 @@ pub fn run(global: &Global, args: &ListArgs) -> Result<ExitCode> {
     };
     if let Some(store) = store {
         for id in store.ids()? {
-            let view = store.load(&id).and_then(|found| {
-                let uid = found.slot.owner()?;
-                let name = owners.entry(uid).or_insert_with(|| owner(uid));
-                View::of(&found, name.clone())
-            });
-            match view {
+            match view(&store, &id, &mut owners) {
                 Ok(view) => views.push(view),
                 // One damaged entry must not hide the others.
                 Err(error) => log::error(format_args!("load container {id}: {error}")),
@@ -37,6 +33,20 @@ pub fn run(global: &Global, args: &ListArgs) -> Result<ExitCode> {
     }
     print(&render(&views, args)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is to be seen of container `id`: from its summary, or else from its state.
+fn view(store: &Store, id: &str, owners: &mut BTreeMap<u32, String>) -> Result<View> {
+    let mut name = |uid| owners.entry(uid).or_insert_with(|| owner(uid)).clone();
+    let text = store.summary(id);
+    if let Some(summary) = text.as_deref().and_then(Summary::parse)
+        && let Some(view) = View::brief(id, &summary, name(summary.owner))?
+    {
+        return Ok(view);
+    }
+    let found = store.load(id)?;
+    let owner = name(found.slot.owner()?);
+    View::of(&found, owner)
 }
 
 /// The list as the arguments want it, with its last newline.
@@ -56,16 +66,10 @@ pub fn render(views: &[View], args: &ListArgs) -> Result<String> {
 
 /// Columns at least 12 wide with 3 blanks between them, the last one ragged.
 fn table(views: &[View]) -> String {
-    let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(String::from)];
-    rows.extend(views.iter().map(|view| {
-        [
-            view.id.clone(),
-            view.pid.to_string(),
-            view.status.clone(),
-            view.bundle.clone(),
-            view.created.clone(),
-            view.owner.clone(),
-        ]
+    let pids: Vec<String> = views.iter().map(|view| view.pid.to_string()).collect();
+    let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]];
+    rows.extend(views.iter().zip(&pids).map(|(view, pid)| {
+        [&*view.id, pid, view.status, &view.bundle, &view.created, &view.owner]
     }));
     let mut widths = [12; 6];
     for row in &rows {
@@ -75,7 +79,7 @@ fn table(views: &[View]) -> String {
     }
     let mut out = String::new();
     for row in &rows {
-        let (last, cells) = row.split_last().map_or(("", &row[..0]), |(l, c)| (l.as_str(), c));
+        let (last, cells) = row.split_last().map_or(("", &row[..0]), |(l, c)| (*l, c));
         for (cell, width) in cells.iter().zip(widths) {
             out.push_str(cell);
             out.extend(std::iter::repeat_n(' ', width - cell.chars().count()));
@@ -108,7 +112,7 @@ mod tests {
         let long = View {
             id: "a-rather-long-container-id".into(),
             pid: 0,
-            status: "stopped".into(),
+            status: "stopped",
             owner: "#77".into(),
             ..view()
         };

@@ -4,6 +4,7 @@ use super::exit_code::ExitCode;
 use super::global::Global;
 use super::print;
 use crate::container::state::OCI_VERSION;
+use crate::container::summary::Summary;
 use crate::container::{Container, Status, Store};
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -21,7 +22,7 @@ pub struct View {
     /// Pid of init; 0 when stopped.
     pub pid: i32,
     /// `creating`, `created`, `running`, `paused` or `stopped`.
-    pub status: String,
+    pub status: &'static str,
     /// Absolute path of the bundle.
     pub bundle: String,
     /// Absolute path of the root file system.
@@ -53,13 +54,30 @@ impl View {
             oci_version: OCI_VERSION,
             id: state.id.clone(),
             pid: if status == Status::Stopped { 0 } else { state.init_process_pid },
-            status: status.to_string(),
+            status: status.name(),
             bundle: text(&state.bundle),
             rootfs: text(&state.rootfs),
             created: state.created.clone(),
             annotations: state.annotations.clone(),
             owner,
         })
+    }
+
+    /// What is to be seen of the started container `id`; nothing if its summary is damaged.
+    pub fn brief(id: &str, summary: &Summary<'_>, owner: String) -> Result<Option<Self>> {
+        let Some(annotations) = summary.annotations() else { return Ok(None) };
+        let status = summary.status()?;
+        Ok(Some(Self {
+            oci_version: OCI_VERSION,
+            id: id.to_owned(),
+            pid: if status == Status::Stopped { 0 } else { summary.init.pid },
+            status: status.name(),
+            bundle: summary.bundle.to_owned(),
+            rootfs: summary.rootfs.to_owned(),
+            created: summary.created.to_owned(),
+            annotations,
+            owner,
+        }))
     }
 }
 
@@ -77,7 +95,7 @@ pub(super) mod tests {
             oci_version: "1.3.0",
             id: "web".into(),
             pid: 4242,
-            status: "running".into(),
+            status: "running",
             bundle: "/b".into(),
             rootfs: "/b/rootfs".into(),
             created: "2026-11-23T16:01:02.12Z".into(),

@@ -5,6 +5,7 @@
 //! | file | there while | holds |
 //! |---|---|---|
 //! | `state.json` | always, replaced by rename | [`state::State`] |
+//! | `summary` | from start, as far as possible | [`summary::Summary`] |
 //! | `config.json` | from create | the bundle's configuration as create read it |
 //! | `seccomp` | from create, with a filter | the compiled filter, for exec |
 //! | `criu-root` | during restore | where the root file system is mounted for CRIU |
@@ -19,6 +20,7 @@ pub mod process;
 pub mod start;
 pub mod state;
 pub mod store;
+pub mod summary;
 pub mod update;
 
 pub use state::{State, Status};
@@ -60,10 +62,11 @@ impl Container {
             let alive = process::is_alive(creator.pid, creator.start);
             return Ok(if alive { Status::Creating } else { Status::Stopped });
         }
-        if self.init_pid().is_none() {
+        let State { init_process_pid: pid, init_process_start: start, .. } = self.state;
+        let Some(init) = process::state(pid, start) else {
             return Ok(Status::Stopped);
-        }
-        if self.cgroup()?.is_frozen().at(|| "reading the freezer's state")? {
+        };
+        if self.cgroup()?.is_frozen_around(init).at(|| "reading the freezer's state")? {
             return Ok(Status::Paused);
         }
         Ok(if start::is_waiting(&self.slot) { Status::Created } else { Status::Running })

@@ -38,9 +38,16 @@ pub fn identify(pid: pid_t) -> Option<Identity> {
     stat(pid).map(|(_, start)| Identity { pid, start })
 }
 
+/// The state of a process (proc_pid_stat(5), field 3); nothing if it isn't there, isn't the one
+/// that started at `start`, or is a zombie.
+pub fn state(pid: pid_t, start: u64) -> Option<u8> {
+    let (state, now) = if pid > 0 { stat(pid)? } else { return None };
+    (now == start && !matches!(state, b'Z' | b'X')).then_some(state)
+}
+
 /// The process is there, is the one that started at `start`, and is no zombie.
 pub fn is_alive(pid: pid_t, start: u64) -> bool {
-    pid > 0 && stat(pid).is_some_and(|(state, now)| now == start && !matches!(state, b'Z' | b'X'))
+    state(pid, start).is_some()
 }
 
 #[cfg(test)]
@@ -59,6 +66,8 @@ mod tests {
         let pid = std::process::id().cast_signed();
         let me = identify(pid).unwrap();
         assert!(is_alive(pid, me.start));
+        // The first thread's: it waits for this one.
+        assert!(matches!(state(pid, me.start), Some(b'S' | b'R')));
         assert!(!is_alive(pid, me.start + 1));
         assert!(!is_alive(0, me.start));
     }

@@ -67,6 +67,7 @@ pub fn start(container: &Container) -> Result<()> {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno).at(|| "unlink(exec.fifo)"),
     }
+    container.slot.summarise(&container.state);
     outcome(reader.as_fd())
 }
 

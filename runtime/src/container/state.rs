@@ -84,15 +84,22 @@ pub enum Status {
     Stopped,
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Status {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Creating => "creating",
             Self::Created => "created",
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Stopped => "stopped",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -102,7 +109,7 @@ impl fmt::Display for Status {
 pub struct OciState<'a> {
     oci_version: &'static str,
     id: &'a str,
-    status: String,
+    status: &'static str,
     #[serde(skip_serializing_if = "is_zero")]
     pid: i32,
     bundle: &'a std::path::Path,
@@ -121,7 +128,7 @@ impl State {
         OciState {
             oci_version: OCI_VERSION,
             id: &self.id,
-            status: status.to_string(),
+            status: status.name(),
             pid,
             bundle: &self.bundle,
             annotations: &self.annotations,

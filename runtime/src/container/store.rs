@@ -4,14 +4,15 @@
 //! links.
 
 use super::state::{FORMAT, State};
-use super::{Container, id};
+use super::{Container, id, summary};
 use crate::error::{At, Error, Kind, Result};
+use crate::sys::dir::names;
 use crate::sys::fd::{Locked, open_at, open_path, read_bounded};
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, ResolveFlag, renameat};
+use nix::fcntl::{OFlag, ResolveFlag, readlinkat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -137,20 +138,19 @@ impl Store {
     /// Reading the directory.
     pub fn ids(&self) -> Result<Vec<String>> {
         let dir = open_at(self.dir.as_fd(), c".", OFlag::O_RDONLY | OFlag::O_DIRECTORY, 0, below())
-            .and_then(Dir::from_fd)
+            .and_then(|dir| names(dir.as_fd()))
             .at(|| format!("reading {}", self.path.display()))?;
-        let mut ids = Vec::new();
-        for entry in dir {
-            let entry = entry.at(|| format!("reading {}", self.path.display()))?;
-            // Names that can't be ids are no containers (`,seccomp`, the filter cache).
-            if let Ok(name) = entry.file_name().to_str()
-                && id::check(name).is_ok()
-            {
-                ids.push(name.to_owned());
-            }
-        }
+        // Names that can't be ids are no containers (`,seccomp`, the filter cache).
+        let ids = dir.into_iter().filter_map(|name| name.into_string().ok());
+        let mut ids: Vec<String> = ids.filter(|name| id::check(name).is_ok()).collect();
         ids.sort_unstable();
         Ok(ids)
+    }
+
+    /// The summary of container `id`; nothing if it has none.
+    pub fn summary(&self, id: &str) -> Option<String> {
+        let path = [id.as_bytes(), b"/", summary::NAME.to_bytes()].concat();
+        readlinkat(&self.dir, path.as_slice()).ok()?.into_string().ok()
     }
 
     /// Removes the slot `id` and what is in it.
@@ -237,6 +237,13 @@ impl Slot {
             .at(|| format!("rename(state.json) in {}", self.path.display()))
     }
 
+    /// Adds the summary of a container that has been started. Without one `list` takes longer, and
+    /// nothing else depends on it: an error is of no interest.
+    pub fn summarise(&self, state: &State) {
+        let text = self.owner().ok().and_then(|owner| summary::compose(state, owner));
+        let _ = text.map(|text| symlinkat(text.as_str(), self.as_fd(), summary::NAME));
+    }
+
     fn load_state(&self) -> Result<State> {
         let json = self.read(STATE)?;
         let state: State = serde_json::from_slice(&json).map_err(|error| {
@@ -275,7 +282,8 @@ impl Slot {
 
     /// Removes the files that most slots have, and no others.
     fn clear_usual(&self) -> Result<()> {
-        for name in [STATE, CONFIG] {
+        // The summary first: what it tells must not outlive the state.
+        for name in [summary::NAME, STATE, CONFIG] {
             match unlinkat(self.as_fd(), name, UnlinkatFlags::NoRemoveDir) {
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(errno) => {
@@ -331,6 +339,26 @@ mod tests {
         store.remove("one").unwrap();
         assert_eq!(store.load("one").err().unwrap().kind(), Kind::NotFound);
         store.remove("one").unwrap();
+    }
+
+    #[test]
+    fn the_summary_goes_before_the_state() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        let slot = store.reserve("one").unwrap();
+        assert_eq!(store.summary("one"), None);
+        let state = State { id: "one".into(), init_process_pid: 7, ..State::default() };
+        slot.summarise(&state);
+        let summary = store.summary("one");
+        assert!(summary.as_deref().and_then(summary::Summary::parse).is_some(), "{summary:?}");
+        // What can't be unlinked stops the removal.
+        std::fs::create_dir(dir.path().join("one/state.json")).unwrap();
+        assert!(store.remove("one").is_err());
+        assert_eq!(store.summary("one"), None);
+        std::fs::remove_dir(dir.path().join("one/state.json")).unwrap();
+        slot.summarise(&state);
+        store.remove("one").unwrap();
+        assert!(!dir.path().join("one").exists());
     }
 
     #[test]

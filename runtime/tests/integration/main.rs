@@ -21,6 +21,7 @@ mod faults;
 mod hooks;
 mod lifecycle;
 mod limits;
+mod list;
 mod migrated;
 mod mounts;
 mod namespaces;
