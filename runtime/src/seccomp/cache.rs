@@ -24,7 +24,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 /// Starts every key. A program depends on Hull's version too, for the stub is its own.
-const MAGIC: &[u8] = concat!("hull ", env!("CARGO_PKG_VERSION"), " seccomp 1\n").as_bytes();
+const MAGIC: &[u8] = concat!("hull ", env!("CARGO_PKG_VERSION"), " seccomp 2\n").as_bytes();
 
 /// The cache, for one plan.
 #[derive(Debug)]

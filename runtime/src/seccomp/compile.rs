@@ -1,6 +1,6 @@
 //! From the plan to a BPF program, by libseccomp.
 
-use super::{enosys, is_program};
+use super::{enosys, insn, is_program, search};
 use crate::error::{At, Error, Result};
 use crate::plan::seccomp::{ARCHITECTURES, Action, Arch, Condition, FilterPlan, Operator, Rule};
 use libseccomp::error::SeccompError;
@@ -14,14 +14,21 @@ use std::io::{Read, Seek};
 
 /// Filters for more system calls than this become a binary tree: fewer instructions on the way to
 /// each rule, which the kernel also walks once per system call when it loads the filter (0.26 ms
-/// against 1 ms). Not for the small ones, because libseccomp up to 2.5.4 makes wrong trees of
-/// filters without rules.
+/// against 1 ms) where [`search`] has to leave it as it is. Not for the small ones, because
+/// libseccomp up to 2.5.4 makes wrong trees of filters without rules.
 const LINEAR_MAX: usize = 32;
 
 /// Makes the program; tells `unknown` the system call names libseccomp does not know.
 ///
 /// These are ignored, as in runc: profiles name system calls of newer kernels.
 pub fn compile(plan: &FilterPlan, unknown: &mut dyn FnMut(&str)) -> Result<Vec<u8>> {
+    let bpf = original(plan, unknown)?;
+    let faster = search::faster(&insn::decode(&bpf), native()?.audit);
+    Ok(faster.map_or(bpf, |insns| insn::encode(&insns)))
+}
+
+/// The program as libseccomp makes it, behind the stub.
+pub(super) fn original(plan: &FilterPlan, unknown: &mut dyn FnMut(&str)) -> Result<Vec<u8>> {
     let mut context = ScmpFilterContext::new(action(plan.default))
         .map_err(|error| failed("making a seccomp filter", &error))?;
     for arch in &plan.archs {

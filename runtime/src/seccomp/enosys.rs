@@ -7,8 +7,8 @@
 //! engines count on.
 
 use super::compile::native;
+use super::insn::{ARCH, Insn, NR, X32_BIT, encode};
 use crate::plan::seccomp::{Action, Arch, FilterPlan};
-use crate::sys::seccomp::INSN_SIZE;
 use libseccomp::{ScmpArch, ScmpSyscall};
 
 /// The greatest system call number a profile names on an architecture.
@@ -20,71 +20,7 @@ pub struct Horizon {
     pub last: u32,
 }
 
-/// One instruction, `struct sock_filter`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Insn {
-    /// `BPF_…`.
-    pub code: u16,
-    /// Instructions to skip when true.
-    pub jt: u8,
-    /// Instructions to skip when false.
-    pub jf: u8,
-    /// Operand.
-    pub k: u32,
-}
-
-/// Offset of `nr` in `struct seccomp_data`.
-const NR: u32 = 0;
-/// Offset of `arch` in `struct seccomp_data`.
-const ARCH: u32 = 4;
-/// Marks x32 system call numbers (`__X32_SYSCALL_BIT`).
-const X32_BIT: u32 = 0x4000_0000;
 const RET_ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
-
-#[allow(clippy::cast_possible_truncation, reason = "all opcodes are below 1 << 16")]
-impl Insn {
-    const fn new(code: u32, jt: u8, jf: u8, k: u32) -> Self {
-        Self { code: code as u16, jt, jf, k }
-    }
-
-    /// Loads the word at `offset` of `struct seccomp_data`.
-    pub const fn load(offset: u32) -> Self {
-        Self::new(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset)
-    }
-
-    /// Is the word `k`?
-    pub const fn jump_equal(k: u32, jt: u8, jf: u8) -> Self {
-        Self::new(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, jt, jf, k)
-    }
-
-    /// Ends the program.
-    pub const fn ret(k: u32) -> Self {
-        Self::new(libc::BPF_RET | libc::BPF_K, 0, 0, k)
-    }
-
-    const fn jump_greater(k: u32, jt: u8, jf: u8) -> Self {
-        Self::new(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, jt, jf, k)
-    }
-
-    const fn jump_any_bit(k: u32, jt: u8, jf: u8) -> Self {
-        Self::new(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, jt, jf, k)
-    }
-
-    const fn jump(k: u32) -> Self {
-        Self::new(libc::BPF_JMP | libc::BPF_JA, 0, 0, k)
-    }
-}
-
-/// The program as the kernel takes it.
-pub fn encode(insns: &[Insn]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(insns.len() * INSN_SIZE);
-    for insn in insns {
-        bytes.extend(insn.code.to_ne_bytes());
-        bytes.extend([insn.jt, insn.jf]);
-        bytes.extend(insn.k.to_ne_bytes());
-    }
-    bytes
-}
 
 /// The greatest number on each architecture of the filter, whatever the action. Architectures
 /// where the profile names nothing have none.

@@ -8,9 +8,11 @@
 pub mod cache;
 pub mod compile;
 pub mod enosys;
+pub mod insn;
 #[cfg(test)]
 mod interpreter;
 pub mod notify;
+pub mod search;
 
 use crate::error::{Error, Result};
 use crate::plan::seccomp::{Action, FLAGS, FilterPlan};

@@ -155,7 +155,7 @@ fn unknown_names_are_told_and_ignored() {
 }
 
 /// A profile of the size and shape of Docker's: everything but some, some with conditions.
-fn large() -> String {
+pub(super) fn large() -> String {
     let denied = ["mount", "umount2", "reboot", "kexec_load", "bpf", "ptrace", "swapon", "clone3"];
     let special = ["personality", "clone", "ioctl", "prctl"];
     let names: Vec<String> = (0..440)
@@ -261,7 +261,7 @@ fn the_stub_for_s390_denies_setup() {
         Action::Errno(1),
         &[enosys::Horizon { arch: arch("SCMP_ARCH_S390X"), last: 400 }],
     );
-    let bpf = [bpf, enosys::encode(&[enosys::Insn::ret(ALLOW)])].concat();
+    let bpf = [bpf, insn::encode(&[insn::Insn::ret(ALLOW)])].concat();
     let s390x = arch("SCMP_ARCH_S390X");
     for (nr, expected) in [("0", ENOSYS), ("1", ALLOW), ("400", ALLOW), ("401", ENOSYS)] {
         assert_eq!(answer(&bpf, s390x, nr, &[]), expected, "{nr}");

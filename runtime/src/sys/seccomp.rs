@@ -106,7 +106,7 @@ extern "C" fn __fprintf_chk(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seccomp::enosys::{Insn, encode};
+    use crate::seccomp::insn::{Insn, encode};
 
     /// Runs `child` in a forked process with no_new_privs; its return value is the exit status.
     fn in_child(child: impl FnOnce() -> i32) -> i32 {
