@@ -80,7 +80,8 @@ fn bench(options: &Options) -> io::Result<()> {
         return outcome;
     }
     if let (Some(path), Some(first)) = (&options.order, peers.first()) {
-        let outcome = order::script(first, &dir).and_then(|text| std::fs::write(path, text));
+        let outcome = order::script(first, &dir, &pod.namespaces())
+            .and_then(|text| std::fs::write(path, text));
         scenario::clean_up(first);
         std::fs::remove_dir_all(&dir)?;
         return outcome;

@@ -3,11 +3,9 @@
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde::Serialize;
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,7 +25,7 @@ pub struct Cost {
 }
 
 /// No command that is measured takes so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs `command`, which must succeed.
 ///
@@ -59,29 +57,44 @@ pub fn run_any(command: &mut Command) -> io::Result<(i32, Cost)> {
     let start = Instant::now();
     let child = command.spawn()?;
     let pid = libc::pid_t::try_from(child.id()).map_err(io::Error::other)?;
-    end_after(pid, PATIENCE)?;
+    end_after(&pidfd(pid)?, PATIENCE)?;
     let (status, mut cost) = wait(pid)?;
     cost.wall = start.elapsed().as_secs_f64() * 1e3;
     Ok((status, cost))
 }
 
-/// Waits for a child's end, and kills it when that doesn't come: not every runtime notices each time
-/// that its container is over.
-fn end_after(pid: libc::pid_t, patience: Duration) -> io::Result<()> {
+/// A child that has not been waited for, as a descriptor.
+///
+/// # Errors
+/// pidfd_open(2).
+pub fn pidfd(child: libc::pid_t) -> io::Result<OwnedFd> {
     // SAFETY: the call takes two numbers and makes a descriptor that nothing else knows.
     #[allow(unsafe_code, reason = "pidfd_open(2) has no wrapper")]
-    let pidfd = unsafe {
-        let fd = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid, 0))?;
-        OwnedFd::from_raw_fd(RawFd::try_from(fd).map_err(io::Error::other)?)
-    };
+    unsafe {
+        let fd = Errno::result(libc::syscall(libc::SYS_pidfd_open, child, 0))?;
+        Ok(OwnedFd::from_raw_fd(RawFd::try_from(fd).map_err(io::Error::other)?))
+    }
+}
+
+/// Waits for a process' end, and kills it when that doesn't come: not every runtime notices each
+/// time that its container is over.
+///
+/// # Errors
+/// poll(2), pidfd_send_signal(2).
+pub fn end_after(pidfd: &OwnedFd, patience: Duration) -> io::Result<()> {
     let timeout = PollTimeout::try_from(patience).map_err(io::Error::other)?;
     loop {
         match poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], timeout) {
             Err(Errno::EINTR) => {}
-            Ok(0) => return Ok(kill(Pid::from_raw(pid), Signal::SIGKILL)?),
+            Ok(0) => break,
             other => return Ok(other.map(drop)?),
         }
     }
+    let (fd, signal, info) = (pidfd.as_raw_fd(), libc::SIGKILL, std::ptr::null::<u8>());
+    // SAFETY: an open descriptor, two numbers and no structure.
+    #[allow(unsafe_code, reason = "pidfd_send_signal(2) has no wrapper")]
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, info, 0) };
+    Ok(Errno::result(sent).map(drop)?)
 }
 
 /// Waits for a child: its status, and what it and its descendants cost.
@@ -185,5 +198,16 @@ mod tests {
         let error = run(Command::new("/bin/sh").args(["-c", "echo why >&2; exit 3"])).unwrap_err();
         assert!(error.to_string().contains("why"), "{error}");
         assert!(run(&mut Command::new("/bin/true")).unwrap().wall > 0.0);
+    }
+
+    #[test]
+    #[allow(clippy::zombie_processes, reason = "wait4(2) reaps it")]
+    fn what_does_not_end_is_ended() {
+        let _turn = CHILDREN.lock();
+        let child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        let pid = libc::pid_t::try_from(child.id()).unwrap();
+        end_after(&pidfd(pid).unwrap(), Duration::from_millis(10)).unwrap();
+        let (status, _) = wait(pid).unwrap();
+        assert_eq!(libc::WTERMSIG(status), libc::SIGKILL);
     }
 }

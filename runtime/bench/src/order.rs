@@ -15,6 +15,7 @@ use nix::sys::ptrace::{self, Event, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use serde_json::Value;
 use std::collections::hash_map::{Entry, HashMap};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -31,14 +32,14 @@ type Function = (u64, u64, String);
 /// The instruction of a breakpoint: a byte, behind which the process stops.
 const INT3: u8 = 0xcc;
 
-/// The linker script for `peer`, a binary with symbols.
+/// The linker script for `peer`, a binary with symbols; `pod` has namespaces to join.
 ///
 /// # Errors
 /// It has none, or its commands can't be followed.
-pub fn script(peer: &Peer, dir: &Path) -> io::Result<String> {
+pub fn script(peer: &Peer, dir: &Path, pod: &[Value]) -> io::Result<String> {
     let functions = functions(&peer.path)?;
     let (mut executed, mut forked) = (Vec::new(), Vec::new());
-    for mut command in commands(peer, dir)? {
+    for mut command in commands(peer, dir, pod)? {
         for (image, is_fork) in entered(&mut command, &peer.path, &functions)? {
             if is_fork { &mut forked } else { &mut executed }.push(image);
         }
@@ -134,20 +135,22 @@ fn without_hash(name: &str) -> String {
 }
 
 /// The commands that matter, in an order in which each finds what it needs.
-fn commands(peer: &Peer, dir: &Path) -> io::Result<Vec<Command>> {
+fn commands(peer: &Peer, dir: &Path, pod: &[Value]) -> io::Result<Vec<Command>> {
     let bundle = |name: &str, kind, program| {
         let dir = dir.join(name);
         fs::create_dir_all(&dir)?;
-        Bundle::make(&dir, kind, program, &[])
+        Bundle::make(&dir, kind, program, pod)
     };
     let lives = bundle("order-lives", Kind::Default, "/wait")?;
     let docker = bundle("order-docker", Kind::Docker, "/exit")?;
+    let kubernetes = bundle("order-kubernetes", Kind::Kubernetes, "/exit")?;
     let pid_file = dir.join("order.pid");
     // Compiles the filter, which the second run finds ready.
     peer.run(&docker, "order-2").output()?;
     Ok(vec![
         peer.run(&bundle("order-default", Kind::Default, "/exit")?, "order-1"),
         peer.run(&docker, "order-2"),
+        peer.run(&kubernetes, "order-4"),
         peer.create(&lives, &pid_file, "order-3"),
         peer.command(&["start", "order-3"]),
         peer.command(&["state", "order-3"]),

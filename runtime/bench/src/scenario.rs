@@ -233,8 +233,13 @@ impl Bench<'_> {
             run(&mut peer.create(&bundle, &pid_file, &id))?;
             run(&mut peer.command(&["start", &id]))?;
             // Whoever made the container has to reap its init, or it can't be seen to end.
-            let reaper = reap_in_background(read_pid(&pid_file)?);
+            let pid = read_pid(&pid_file)?;
+            let reaper = reap_in_background(pid);
             let cost = run(&mut peer.command(&["delete", "--force", &id]));
+            if cost.is_err() {
+                // Or its end would be waited for without one.
+                let _ = nix::sys::signal::kill(Pid::from_raw(pid), nix::sys::signal::SIGKILL);
+            }
             let _ = reaper.join();
             Ok(vec![("delete --force", cost?)])
         })

@@ -3,6 +3,7 @@
 //! The peak is read at each process' exit and before each of its execve(2)s would forget it, from
 //! /proc/PID/status: rusage's figure also counts the program that forked.
 
+use crate::measure;
 use nix::sys::ptrace::{self, Event, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -30,6 +31,9 @@ pub struct Counts {
 /// It can't be started or traced.
 pub fn count(command: &mut Command) -> io::Result<Counts> {
     let first = start(command, Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEEXIT)?;
+    // The tracer waits for whatever comes next; that something comes is another thread's business.
+    let pidfd = measure::pidfd(first.as_raw())?;
+    std::thread::spawn(move || measure::end_after(&pidfd, measure::PATIENCE));
     ptrace::syscall(first, None)?;
     Tracer { first, counts: Counts { processes: 1, ..Counts::default() }, inside: HashMap::new() }
         .follow()
@@ -73,12 +77,10 @@ impl Tracer {
     fn follow(mut self) -> io::Result<Counts> {
         loop {
             let signal = match waitpid(None, Some(WaitPidFlag::__WALL)) {
-                Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => {
-                    if pid == self.first {
-                        return Ok(self.counts);
-                    }
-                    continue;
+                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.first => {
+                    return Err(io::Error::other(format!("it was ended by {signal}")));
                 }
+                Ok(WaitStatus::Exited(pid, _)) if pid == self.first => return Ok(self.counts),
                 Ok(WaitStatus::PtraceSyscall(pid)) => {
                     let inside = self.inside.entry(pid).or_insert(false);
                     *inside = !*inside;
