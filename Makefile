@@ -21,10 +21,12 @@ else
 TARGET ?= $(MUSL)
 endif
 HULL := target/hull
+# What `hull --version` tells.
+binary: export HULL_COMMIT = $(shell packaging/commit.sh)
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: deps
 deps: ## Install what is missing: Debian packages, the musl target
@@ -37,7 +39,7 @@ build: ## Build the static release binary
 	@$(MAKE) --no-print-directory binary
 
 .PHONY: binary
-binary:
+binary: ## The same where everything is installed already
 	$(CARGO) build --profile small --locked -p hull --bin hull --target $(TARGET)
 	strip -o $(HULL) target/$(TARGET)/small/hull
 	@ls -l $(HULL)
@@ -48,9 +50,10 @@ demo: build ## Run a container from a Debian root file system, step by step
 	runtime/demo/demo.sh $(HULL)
 
 .PHONY: test
+test: ## Run every test (needs root)
 test: unit packaging-unit integration reference e2e shim-direct shim-e2e deck-images \
 	deck-net-test deck-docker-e2e deck-note-e2e conformance bench-smoke man-test \
-	coverage-test install-test docs-check ## Run every test (needs root)
+	coverage-test install-test docs-check
 
 .PHONY: unit
 unit: deps ## Unit tests; no root needed
@@ -88,7 +91,7 @@ BENCH := target/$(TARGET)/small/hull-bench
 FLOOR := target/$(TARGET)/small/hull-floor
 
 .PHONY: bench-build
-bench-build: build
+bench-build: build ## Build the benchmark
 	$(CARGO) build --profile small --locked -p hull-bench --target $(TARGET)
 
 .PHONY: bench

@@ -6,7 +6,7 @@ CONFORMANCE_ERRORS := conformance/data/hull-errors.tsv
 CONFORMANCE_REPORT := target/conformance.html
 
 .PHONY: conformance-binary
-conformance-binary:
+conformance-binary: ## Build the suite
 	$(CARGO) build --locked -p hull-conformance --target $(MUSL)
 
 .PHONY: conformance

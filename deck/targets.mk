@@ -6,7 +6,7 @@ DECK := target/debug/deck
 export PROPTEST_RNG_SEED ?= 20261128
 
 .PHONY: deck-build
-deck-build: deps
+deck-build: deps ## Build deck, unoptimised, in target/debug
 	$(CARGO) build --locked -p deck
 
 .PHONY: deck-images

@@ -17,7 +17,7 @@ export RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static \
     --remap-path-prefix=$PWD=/hull --remap-path-prefix=$cargo_home=/cargo"
 CFLAGS="-ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$PWD=/hull"
 export CFLAGS
-HULL_COMMIT=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+HULL_COMMIT=$(packaging/commit.sh)
 export HULL_COMMIT
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/reproducible
 

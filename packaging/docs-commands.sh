@@ -17,22 +17,38 @@ cd "$(dirname "$0")/.."
 
 packages="containerd docker.io docker-cli podman crun runc busybox-static criu uidmap passt nftables
     iptables netavark aardvark-dns docker-registry nginx-light curl jq procps iproute2 bsdutils
-    openssl"
+    openssl systemd dbus python3-grpcio python3-yaml python3-protobuf protobuf-compiler"
+# Beside them, in /opt/sid, what only Debian's unstable branch has: containerd 2, Kubernetes' APIs.
+unstable="containerd golang-k8s-api-dev golang-k8s-apimachinery-dev golang-k8s-cri-api-dev"
 cache=$PWD/target/docs-commands
 
 begin pages
-mkdir -p "$work"/{bundle,rootfs,layers,registry,pages}
+mkdir -p "$work"/{bundle,rootfs,layers,registry,pages,out}
 
 # The engines, once: in a container with the host's network.
 install_packages() {
     local words
-    words=$(xargs <<<"$packages")
+    words=$(xargs <<<"$packages / $unstable")
     [ "$(cat "$cache/packages" 2>/dev/null)" != "$words" ] || return 0
     rm -rf "$cache"
     mkdir -p "$cache"
     cp -a target/demo/rootfs "$cache/rootfs"
-    printf '#!/bin/sh\nset -e\napt-get update -q\napt-get install -yq --no-install-recommends %s\n' \
-        "$words" >"$work/install.sh"
+    cat >"$work/install.sh" <<END
+#!/bin/sh
+set -e
+apt-get update -q
+apt-get install -yq --no-install-recommends ${words%/*}
+# A mirror that lags behind will do.
+sed 's/^deb \(.*\) stable /deb [check-valid-until=no] \1 sid /' \
+    /etc/apt/sources.list >/etc/apt/sources.list.d/sid.list
+printf 'Package: *\nPin: release n=sid\nPin-Priority: 1\n' >/etc/apt/preferences.d/sid
+apt-get update -q
+cd /tmp
+for package in ${words#*/}; do
+    apt-get download -q "\$package/sid"
+    dpkg -x "\$package"_*.deb /opt/sid
+done
+END
     chmod 0755 "$work/install.sh"
     config "$id" "$cache/rootfs" host /install.sh "$work/install.sh:/install.sh" \
         "$(realpath /etc/resolv.conf):/etc/resolv.conf" >"$work/bundle/config.json"
@@ -50,7 +66,7 @@ in_debian() {
     mount -t overlay overlay "$work/rootfs" \
         -o "lowerdir=$work/installed:$cache/rootfs,upperdir=$work/layers/upper,workdir=$work/layers/work"
     config "$id" "$work/rootfs" own "$1" "$PWD/packaging/commands:/commands" \
-        "$work/pages:/pages" "$work/registry:/srv/registry" >"$work/bundle/config.json"
+        "$work/pages:/pages" "$work/registry:/srv/registry" "$work/out:/out" >"$work/bundle/config.json"
     # Init of the container is a shell, which a mere SIGTERM does not end.
     timeout --signal KILL 300 "$hull" --root "$work/state" run --bundle "$work/bundle" "$id" \
         </dev/null || status=$?
@@ -58,6 +74,18 @@ in_debian() {
     umount "$work/rootfs"
     umount "$work/layers"
     return "$status"
+}
+
+# run PAGE: its commands, in a Debian where systemd is init if the page is about that.
+run() {
+    if [ "$1" != docs-systemd ]; then
+        in_debian "/commands/page.sh $1"
+        return
+    fi
+    rm -f "$work"/out/*
+    in_debian "/commands/systemd.sh $1" || true
+    cat "$work/out/log"
+    [ "$(cat "$work/out/status")" = 0 ]
 }
 
 install_packages
@@ -69,7 +97,7 @@ failed=()
 for script in "$work"/pages/*.sh; do
     page=$(basename "$script" .sh)
     [ $# -eq 0 ] || [[ " $* " == *" ${page/docs-/docs\/} "* ]] || continue
-    if in_debian "/commands/page.sh $page" >"$work/log" 2>&1; then
+    if run "$page" >"$work/log" 2>&1; then
         echo "ok $page: $(grep -c '^== ' "$work/log") blocks"
     else
         failed+=("$page")

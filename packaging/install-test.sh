@@ -47,17 +47,54 @@ grep -qx 'ExecStart=/opt/it/bin/deck serve -H fd://' "$prefix/lib/systemd/system
     fail "deck.service starts another deck"
 ! grep -rq "$work" "$prefix/lib" "$prefix/share" || fail "DESTDIR is in a file"
 
-# Colours on a terminal only, and not where NO_COLOR is set (https://no-color.org).
+# Every program's and command's help has an example.
+has_example() {
+    (cd "$prefix/bin" && "./$@" --help) | grep -Eq '^(EXAMPLE:$|Example: )' || fail "$* --help has no example"
+}
+for program in hull containerd-shim-hull-v2 deck; do has_example "$program"; done
+# The words that begin the lines of a program's list of commands.
+commands() {
+    "$1" --help | awk '/^COMMANDS:|^Commands:/ {on = 1; next} /^$/ {on = 0} on && $1 != "help" {print $1}'
+}
+for program in hull deck; do
+    for command in $(commands "$prefix/bin/$program"); do has_example "$program" "$command"; done
+done
+
+commit=$(sed -n 's/^commit: //p' <("$prefix/bin/hull" --version))
+[ "$commit" = "$(packaging/commit.sh)" ] || fail "hull --version says it is of $commit"
+
+# Colours and bars on a terminal only, and not where NO_COLOR is set (https://no-color.org).
 on_terminal() {
-    TERM=xterm script --quiet --command "'$prefix/bin/deck' check" /dev/null </dev/null || true
+    TERM=xterm script --quiet --command "'$prefix/bin/deck' $*" /dev/null </dev/null || true
 }
 in_file() {
-    "$prefix/bin/deck" check || true
+    "$prefix/bin/deck" "$@" || true
 }
 escape=$'\033'
-[[ "$(unset NO_COLOR && on_terminal)" == *$escape* ]] || fail "no colours on a terminal"
-[[ "$(NO_COLOR=1 on_terminal)" != *$escape* ]] || fail "colours despite NO_COLOR"
-[[ "$(unset NO_COLOR && in_file)" != *$escape* ]] || fail "colours in a file"
+[[ "$(unset NO_COLOR && on_terminal check)" == *$escape* ]] || fail "no colours on a terminal"
+[[ "$(NO_COLOR=1 on_terminal check)" != *$escape* ]] || fail "colours despite NO_COLOR"
+[[ "$(unset NO_COLOR && in_file check)" != *$escape* ]] || fail "colours in a file"
+
+# An image of three megabytes, which are more than one step of a bar. Images keep their files' owners,
+# which takes root.
+if [ "$(id -u)" -eq 0 ]; then
+    export DECK_DATA_ROOT=$work/data DECK_EXEC_ROOT=$work/exec DECK_CONFIG_ROOT=$work/config
+    mkdir "$work/image"
+    head -c 3000000 /dev/urandom >"$work/image/file"
+    tar -C "$work/image" -cf "$work/image.tar" .
+    in_file import "$work/image.tar" bars:1 >"$work/log"
+    in_file save -o "$work/saved.tar" bars:1
+    load() {
+        in_file rmi bars:1 >"$work/log"
+        "$@" load --input "$work/saved.tar"
+    }
+    bars=$(unset NO_COLOR && load on_terminal)
+    [[ "$bars" == *"Loading layer ["*"=>"*"] "*" MB/3.00 MB"*$escape* ]] || fail "no bars on a terminal: $bars"
+    [[ "$bars" != *0/0* ]] || fail "a bar before anything is known: $bars"
+    [[ "$(NO_COLOR=1 load on_terminal)" == $'Loaded image: bars:1\r' ]] || fail "bars despite NO_COLOR"
+    [ "$(unset NO_COLOR && load in_file)" = 'Loaded image: bars:1' ] || fail "bars in a file"
+    in_file rmi bars:1 >"$work/log"
+fi
 
 touch "$prefix/share/man/man1/another.1"
 packaging/install.sh uninstall /opt/it >>"$work/log"

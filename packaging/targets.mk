@@ -7,7 +7,7 @@ DIST := target/dist
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 .PHONY: packaging-tools
-packaging-tools:
+packaging-tools: ## Build the checks of the documentation
 	$(CARGO) build --locked -p hull-packaging
 
 .PHONY: packaging-unit
@@ -18,8 +18,12 @@ packaging-unit: ## Unit tests of the checks and of the list of parts
 docs-check: build packaging-tools packaging-unit ## Links, names and marked commands in the documentation
 	$(PACKAGING) docs $(HULL)
 
+.PHONY: docs-files
+docs-files: packaging-tools ## Write docs/files.md anew: what each file of hull is for
+	$(PACKAGING) files
+
 .PHONY: docs-commands
-docs-commands: build shim-build deck-build man packaging-tools ## Run the pages' commands, in Debian containers of hull's own (root; three minutes)
+docs-commands: demo shim-build deck-build man packaging-tools ## Run the pages' commands, in Debian containers of hull's own (root; three minutes)
 	.ci/packages demo
 	packaging/docs-commands.sh $(HULL) $(DECK) $(PAGES)
 

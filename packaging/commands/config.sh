@@ -28,7 +28,7 @@ config() {
     "user": {"uid": 0, "gid": 0},
     "args": ["$program"],
     "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
-        "HOME=/root", "DEBIAN_FRONTEND=noninteractive"],
+        "HOME=/root", "container=hull", "DEBIAN_FRONTEND=noninteractive"],
     "cwd": "/root",
     "capabilities": {"bounding": $all, "effective": $all, "permitted": $all}
   },

@@ -31,6 +31,8 @@ deck import -c "CMD [\"$(command -v nginx)\"]" -c 'EXPOSE 80' /tmp/root.tar "$mi
 for name in busybox alpine debian; do
     deck import -c 'CMD ["sh"]' /tmp/root.tar "$mirror/library/$name"
 done
+deck import -c 'CMD ["/bin/sleep", "1000000"]' /tmp/root.tar "$mirror/pause:3.10"
 for name in nginx busybox alpine debian; do
     deck push -q "$mirror/library/$name"
 done
+deck push -q "$mirror/pause:3.10"

@@ -2,7 +2,8 @@
 # Shared by what runs in the Debian of docs-commands.sh.
 
 set -euo pipefail
-PATH=/commands/bin:$PATH
+# What stands in for systemd where it does not run.
+[ -S /run/systemd/private ] || PATH=/commands/bin:$PATH
 
 # until_true COMMAND...: waits a minute for it.
 until_true() {

@@ -16,7 +16,6 @@ bundle() {
     sed -i 's/"terminal": true/"terminal": false/; s/"sh"/"sleep", "1000"/' web/config.json
 }
 
-
 # An ordinary user with a login session, whom /etc/subuid names.
 user() {
     as=sailor
@@ -67,6 +66,7 @@ plain_http = true
 END
 }
 before_docs_direct() { systemctl restart docker; }
+before_docs_kubernetes() { touch /etc/resolv.conf; }
 before_docs_namespaces() { bundle; }
 before_docs_podman() {
     printf '[[registry]]\nprefix = "docker.io"\nlocation = "docker.io"\n%s\n' \
@@ -76,6 +76,13 @@ insecure = true" >/etc/containers/registries.conf
 }
 before_docs_rootless() { user; }
 before_docs_security() { bundle; }
+before_docs_systemd() {
+    bundle
+    # Process 1 of a pid namespace ends by a signal only if it handles it.
+    cp web/rootfs/bin/sleep web/rootfs/bin/sh
+    sed -i 's/"sleep", "1000"/"sh", "-c", "trap exit TERM; sleep 1000 \& wait"/' web/config.json
+    cp -a web /srv/web
+}
 before_docs_update() {
     bundle
     hull run --detach --bundle web web </dev/null >/dev/null 2>&1

@@ -45,11 +45,13 @@ show() {
 make_rootfs() {
     [ -x "$cache/rootfs/bin/sh" ] && return
     rm -rf "$cache"
-    mkdir -p "$cache"
+    mkdir -p "$cache/partial"
     say "Making a Debian root file system (once; about a minute)"
     if command -v debootstrap >/dev/null &&
-        timeout 240 debootstrap --variant=minbase stable "$cache/partial" >"$cache/log" 2>&1; then
-        mv "$cache/partial" "$cache/rootfs"
+        (cd "$cache/partial" && timeout 240 debootstrap --variant=minbase stable rootfs) \
+            >"$cache/log" 2>&1; then
+        mv "$cache/partial/rootfs" "$cache/rootfs"
+        rmdir "$cache/partial"
         return
     fi
     echo "debootstrap did not work ($cache/log): busybox it is"

@@ -17,7 +17,38 @@ pub enum Action {
     Info,
     /// Print the version.
     Version,
+    /// Print how it is called.
+    Help,
 }
+
+/// What `-help` prints: callers are engines, so it is for who looks at one's doings.
+pub const HELP: &str = "\
+NAME:
+   containerd-shim-hull-v2 - containerd's runtime v2 by an OCI runtime; containerd calls it
+
+USAGE:
+   containerd-shim-hull-v2 [flags] [start|delete]
+
+ACTIONS:
+   start    start a shim for the container, or find its group's, and print its address
+   delete   clean up what a dead shim, or a deleted container, left
+   (none)   serve on the socket that was inherited, or on that of -socket
+
+FLAGS:
+   -namespace NAME            containerd's namespace
+   -id ID                     the container
+   -bundle DIR                its bundle, for delete
+   -address SOCKET            containerd's gRPC socket
+   -publish-binary PROGRAM    publishes events where no ttrpc socket is named
+   -socket PATH               where to listen when no socket is inherited
+   -info                      print what the engine can do, as protobuf; options on standard input
+   -debug                     log more
+   -v, -version               print the version
+   -h, -help                  print this
+
+EXAMPLE:
+   ctr run --runtime io.containerd.hull.v2 --rm docker.io/library/busybox:latest demo echo hello
+";
 
 /// The command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +103,9 @@ impl Args {
                 None => (flag, None),
             };
             args.flag(name, value, &mut words)?;
+            if args.action == Action::Help {
+                break;
+            }
         }
         args.check()
     }
@@ -87,7 +121,8 @@ impl Args {
             "debug" => self.debug = switch,
             "info" if switch => self.action = Action::Info,
             "v" | "version" if switch => self.action = Action::Version,
-            "info" | "v" | "version" => {}
+            "h" | "help" if switch => self.action = Action::Help,
+            "info" | "v" | "version" | "h" | "help" => {}
             "namespace" | "id" | "bundle" | "address" | "publish-binary" | "socket" => {
                 let value = value
                     .or_else(|| rest.next())
@@ -107,7 +142,7 @@ impl Args {
     }
 
     fn check(self) -> Result<Self> {
-        if matches!(self.action, Action::Info | Action::Version) {
+        if matches!(self.action, Action::Info | Action::Version | Action::Help) {
             return Ok(self);
         }
         if self.namespace.is_empty() {
@@ -157,6 +192,25 @@ mod tests {
     fn info_and_version_need_no_container() {
         assert_eq!(parse("-info").unwrap().action, Action::Info);
         assert_eq!(parse("-v").unwrap().action, Action::Version);
+    }
+
+    #[test]
+    fn help_has_every_flag_and_an_example() {
+        for line in ["-h", "-help", "--help", "-namespace ns -help start"] {
+            assert_eq!(parse(line).unwrap().action, Action::Help, "{line}");
+        }
+        assert!(HELP.contains("\nEXAMPLE:\n   ctr run --runtime io.containerd.hull.v2 "));
+        // Each flag of the list is one: a word for its value stands behind it.
+        let flags = HELP.split_once("\nFLAGS:\n").unwrap().1.split_once("\n\n").unwrap().0;
+        for line in flags.lines() {
+            let (names, _) = line.trim().split_once("  ").unwrap();
+            for name in names.split(", ") {
+                parse(&format!("-namespace ns -id x {name} start")).unwrap();
+            }
+        }
+        for flag in ["namespace", "id", "bundle", "address", "publish-binary", "socket", "debug"] {
+            assert!(flags.contains(&format!("   -{flag} ")), "{flag}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! From the command line to an action.
 
-use crate::args::{Action, Args};
+use crate::args::{Action, Args, HELP};
 use crate::error::{At, Result};
 use crate::{delete, info, serve, start, sys};
-use std::io::{Read, stdin, stdout};
+use std::io::{Read, Write as _, stdin, stdout};
 use std::process::ExitCode;
 
 /// The most that is read from standard input.
@@ -31,6 +31,7 @@ fn run() -> Result<()> {
             println!("containerd-shim-hull-v2 {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
+        Action::Help => stdout().write_all(HELP.as_bytes()).at(|| "print the help".to_owned()),
     }
 }
 

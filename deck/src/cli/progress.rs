@@ -90,9 +90,9 @@ impl Screen {
             && step.get("progressDetail").is_some()
         {
             let bar = bars.entry(id.to_owned()).or_insert_with(|| {
-                let bar = screen.add(ProgressBar::new(0));
-                bar.set_prefix(id.to_owned());
-                bar
+                // With its look from the start: what is added is drawn.
+                let bar = ProgressBar::hidden().with_style(style(current, total));
+                screen.add(bar.with_prefix(id.to_owned()).with_message(status.to_owned()))
             });
             advance(bar, status, current, total);
             return Ok(());
@@ -128,6 +128,14 @@ impl Screen {
 
 fn advance(bar: &ProgressBar, status: &str, current: i64, total: i64) {
     let unsigned = |number| u64::try_from(number).unwrap_or(0);
+    bar.set_style(style(current, total));
+    bar.set_message(status.to_owned());
+    bar.set_length(unsigned(total));
+    bar.set_position(unsigned(current));
+}
+
+/// How a layer looks that is so far.
+fn style(current: i64, total: i64) -> ProgressStyle {
     let template = if total > 0 {
         "{prefix}: {msg} [{bar:50}] {decimal_bytes}/{decimal_total_bytes}"
     } else if current > 0 {
@@ -135,10 +143,6 @@ fn advance(bar: &ProgressBar, status: &str, current: i64, total: i64) {
     } else {
         "{prefix}: {msg}"
     };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.set_length(unsigned(total));
-    bar.set_position(unsigned(current));
-    bar.set_message(status.to_owned());
+    let style = ProgressStyle::with_template(template);
+    style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
 }

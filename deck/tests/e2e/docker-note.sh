@@ -159,6 +159,30 @@ leave() {
 	d inspect --format '{{.State.Running}}' "$1"
 }
 
+# The table of docs/deck.md.
+exit_codes() {
+	is "exit: the program's" 7 ended d run --rm "$image" sh -c 'exit 7'
+	is 'exit: a signal' 143 ended d run --rm "$image" sh -c 'trap "exit 143" TERM; kill $$'
+	is 'exit: no such image' 125 ended d run --rm --pull never nosuch
+	is 'exit: a name that is taken' 125 ended d create --name web "$image"
+	is 'exit: not executable' 126 ended d run --rm "$image" /etc
+	is 'exit: not there' 127 ended d run --rm "$image" nosuchcommand
+	is "exit: exec's program's" 8 ended d exec web sh -c 'exit 8'
+	is 'exit: exec of what is not executable' 126 ended d exec web /etc
+	is 'exit: exec of what is not there' 127 ended d exec web nosuchcommand
+	is "exit: start -a's program's" 9 ended sh -c \
+		"${command[*]} create --name nine $image sh -c 'exit 9'; ${command[*]} start -a nine"
+	is 'exit: no such flag' 125 ended d ps --nosuch
+	is 'exit: no such container' 1 ended d rm nosuch
+	is 'exit: no such command' 1 ended d nosuch
+}
+
+# ended COMMAND...: its exit code.
+ended() {
+	"$@" >/dev/null 2>&1
+	echo $?
+}
+
 life() {
 	local pid
 	is 'ps -a' '*Exited (0)*asks*' d ps -a --filter name=asks --format '{{.Status}} {{.Names}}'
@@ -197,6 +221,8 @@ for door in deck unix tls; do
 	published
 	volumes
 	interactive
+	# Docker's own command has them from the API, which docker-cli.sh looks at.
+	[ $door != deck ] || exit_codes
 	life
 done
 is 'no certificate, no answer' '*certificate*' timeout 120 $docker -H "$tcp" \

@@ -6,7 +6,7 @@ mod sbom;
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: hull-packaging docs [HULL] | commands DIRECTORY | \
+const USAGE: &str = "usage: hull-packaging docs [HULL] | files | commands DIRECTORY | \
     sbom METADATA.json PACKAGE [LIBRARY@VERSION...]";
 
 fn main() -> ExitCode {
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["docs"] => docs::check(Path::new("."), None),
         ["docs", hull] => docs::check(Path::new("."), Some(Path::new(hull))),
+        ["files"] => docs::files::write(Path::new(".")),
         ["commands", directory] => docs::commands::write(Path::new("."), Path::new(directory)),
         ["sbom", metadata, package, ref libraries @ ..] => {
             sbom::print(Path::new(metadata), package, libraries)

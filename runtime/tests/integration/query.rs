@@ -180,6 +180,28 @@ fn unknown_commands_and_flags_fail() {
     }
 }
 
+/// docs/commands.md, "Exit codes".
+#[test]
+fn exit_codes_of_errors() {
+    lacks!(Kind::Crun(..) => "has codes of its own");
+    let c = Container::sleeping();
+    c.save();
+    assert_eq!(c.call(&["nosuch"]).code, 3);
+    for args in [
+        &["state", "nosuch"][..],
+        &["start", "nosuch"],
+        &["kill", "nosuch", "TERM"],
+        &["delete", "nosuch"],
+        &["ps", "nosuch"],
+        &["update", "--memory", "1m", "nosuch"],
+        &["create", "--nosuch", "x"],
+        &["run", "--bundle", "/nosuch", "x"],
+        &["state"],
+    ] {
+        assert_eq!(c.call(args).code, 1, "{args:?}");
+    }
+}
+
 #[test]
 fn explain_shows_the_plan_and_does_nothing() {
     lacks!(Kind::Runc(..) | Kind::Crun(..) => "`explain` is hull's own");

@@ -1,7 +1,10 @@
 //! What pages say of the repository has to be so: links, names, and what commands print.
 
+mod by;
 pub mod commands;
 mod console;
+mod figures;
+pub mod files;
 mod links;
 mod marks;
 mod messages;
@@ -29,8 +32,12 @@ pub fn check(root: &Path, hull: Option<&Path>) -> Result<(), String> {
         links::check(page, &pages, root, &mut wrong);
         names.check(page, &mut wrong);
         marks::check(page, &mut wrong);
+        by::check(page, root, &mut wrong)?;
     }
+    names.check_help(&mut wrong);
     messages::check(&pages, root, &mut wrong)?;
+    figures::check(&pages, &mut wrong);
+    files::check(root, &mut wrong)?;
     if let Some(hull) = hull {
         let hull = hull.canonicalize().map_err(|error| format!("{}: {error}", hull.display()))?;
         reference::check(&pages, &hull, &mut wrong)?;
@@ -45,19 +52,20 @@ pub fn check(root: &Path, hull: Option<&Path>) -> Result<(), String> {
 
 fn pages(root: &Path) -> Result<Vec<Page>, String> {
     let mut paths: Vec<PathBuf> = TOP.iter().map(PathBuf::from).collect();
-    find(root, Path::new("docs"), &mut paths)?;
+    find(root, Path::new("docs"), "md", &mut paths)?;
     paths.sort();
     paths.into_iter().map(|path| Ok(Page::new(&crate::read(&root.join(&path))?, path))).collect()
 }
 
-fn find(root: &Path, below: &Path, out: &mut Vec<PathBuf>) -> Result<(), String> {
+/// Adds the files with an extension at any depth of `below`, by their paths in `root`.
+fn find(root: &Path, below: &Path, extension: &str, out: &mut Vec<PathBuf>) -> Result<(), String> {
     let failed = |error| format!("{}: {error}", below.display());
     for entry in std::fs::read_dir(root.join(below)).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let path = below.join(entry.file_name());
         if entry.file_type().map_err(failed)?.is_dir() {
-            find(root, &path, out)?;
-        } else if path.extension().is_some_and(|it| it == "md") {
+            find(root, &path, extension, out)?;
+        } else if path.extension().is_some_and(|it| it == extension) {
             out.push(path);
         }
     }

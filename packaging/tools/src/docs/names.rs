@@ -27,6 +27,8 @@ const CASES: &str = "conformance/src/cases";
 pub struct Names {
     root: PathBuf,
     targets: BTreeSet<String>,
+    /// Targets that `make help` is silent about.
+    silent: Vec<String>,
 }
 
 impl Names {
@@ -35,15 +37,21 @@ impl Names {
     /// # Errors
     /// A makefile that can't be read.
     pub fn new(root: &Path) -> Result<Self, String> {
-        let mut targets = BTreeSet::new();
+        let (mut targets, mut silent) = (BTreeSet::new(), Vec::new());
         let folders = std::fs::read_dir(root).map_err(|error| error.to_string())?;
         let parts = folders.flatten().map(|entry| entry.path().join("targets.mk"));
         for file in parts.filter(|path| path.exists()).chain([root.join("Makefile")]) {
             let text = crate::read(&file)?;
             let names = text.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name);
             targets.extend(names.filter(|name| is_target(name)).map(str::to_owned));
+            silent.extend(without_help(&text).map(str::to_owned));
         }
-        Ok(Self { root: root.to_owned(), targets })
+        Ok(Self { root: root.to_owned(), targets, silent })
+    }
+
+    /// Adds the targets that `make help` does not list.
+    pub fn check_help(&self, wrong: &mut Vec<String>) {
+        wrong.extend(self.silent.iter().map(|name| format!("make help says nothing of {name}")));
     }
 
     /// Adds the names in `page` that nothing has.
@@ -131,6 +139,17 @@ impl Names {
     }
 }
 
+/// The targets of a makefile without a text on their first line, which `make help` looks at.
+fn without_help(makefile: &str) -> impl Iterator<Item = &str> {
+    let phony = makefile.lines().filter_map(|line| line.strip_prefix(".PHONY: "));
+    phony.flat_map(str::split_whitespace).filter(|name| {
+        let has = |line: &str| {
+            line.strip_prefix(name).is_some_and(|it| it.starts_with(':') && it.contains(" ## "))
+        };
+        !makefile.lines().any(has)
+    })
+}
+
 /// What a target can be called.
 fn is_target(word: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -140,6 +159,13 @@ fn is_target(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn targets_have_a_text_on_their_own_line() {
+        let of = |text| without_help(text).collect::<Vec<_>>();
+        assert_eq!(of(".PHONY: a b\na: x ## Does it\nb: x \\\n\ty ## Late\n"), ["b"]);
+        assert_eq!(of(".PHONY: a\nab: ## Another\n"), ["a"]);
+    }
 
     #[test]
     fn names_of_this_repository() {

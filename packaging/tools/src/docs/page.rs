@@ -35,6 +35,8 @@ pub enum Mark {
     Typed(String),
     /// `until: COMMAND`: each line serves until it is ended; it works when that command succeeds.
     Until(String),
+    /// `run by: FILE, FILE`: those have the commands (`by.rs`).
+    By(String),
     /// `not run: REASON`.
     Not(String),
 }
@@ -49,6 +51,7 @@ impl Mark {
             "file" => Self::File(text),
             "typed" => Self::Typed(text),
             "until" => Self::Until(text),
+            "run by" => Self::By(text),
             "not run" => Self::Not(text),
             _ => return None,
         })
