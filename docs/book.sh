@@ -19,6 +19,10 @@ cp -- *.md LICENSE "$stage/src/"
     while read -r file; do
         install -D -m 0644 "docs/$file" "$stage/src/docs/$file"
     done
+# Files of the repository that pages link to.
+grep -hoE '\]\(\.\./[^)#]+' docs/*.md | cut -c 6- | sort -u | while read -r file; do
+    [ -d "$file" ] || [[ $file == *.md ]] || install -D -m 0644 "$file" "$stage/src/$file"
+done
 mv "$stage/src/docs/SUMMARY.md" "$stage/summary"
 cp docs/book.toml "$stage/"
 
