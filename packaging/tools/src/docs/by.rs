@@ -39,7 +39,9 @@ fn runs(text: &str, command: &str) -> bool {
         let needed = line.split_once(": ").is_some_and(|(name, needs)| {
             // `.PHONY: x` needs nothing.
             let needs = needs.split(" ##").next().unwrap_or_default();
-            !name.starts_with('.') && !name.contains(' ') && target.is_some_and(|it| needs.split_whitespace().any(|word| word == it))
+            !name.starts_with('.')
+                && !name.contains(' ')
+                && target.is_some_and(|it| needs.split_whitespace().any(|word| word == it))
         });
         script || needed
     })

@@ -1,6 +1,7 @@
 //! The page that tells what each file of the runtime is for, in the order a config.json meets them.
 //! It is made of the first sentence of each file, and has to be as it would be made now.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 const PAGE: &str = "docs/files.md";
@@ -70,13 +71,14 @@ fn page(root: &Path) -> Result<String, String> {
     let mut out = HEAD.to_owned();
     let mut told = 0;
     for (chapter, beginnings) in WAY {
-        out.push_str(&format!("\n## {chapter}\n\n| file | is for |\n|---|---|\n"));
+        // Writing to a String can't fail.
+        let _ = writeln!(out, "\n## {chapter}\n\n| file | is for |\n|---|---|");
         for beginning in beginnings {
             for name in names.iter().filter(|name| name.starts_with(beginning)) {
                 let text = crate::read(&source.join(name))?;
                 let sentence = sentence(&text)
                     .ok_or_else(|| format!("{SOURCE}/{name}: begins with no sentence (//! …)"))?;
-                out.push_str(&format!("| `{name}` | {sentence} |\n"));
+                let _ = writeln!(out, "| `{name}` | {sentence} |");
                 told += 1;
             }
         }

@@ -25,7 +25,9 @@ fn fault(block: &Block) -> Option<&'static str> {
         | (Some(Mark::Not(_)), _) => None,
         (_, "console") => Some("a session has a name (run: NAME), or a reason why it is not run"),
         (Some(Mark::Run(_)), _) => Some("only a session (console) has a name"),
-        (Some(Mark::Typed(_) | Mark::Until(_) | Mark::By(_)), _) => Some("only commands (sh) are run"),
+        (Some(Mark::Typed(_) | Mark::Until(_) | Mark::By(_)), _) => {
+            Some("only commands (sh) are run")
+        }
         (Some(Mark::File(_)), _) => None,
         (None, _) if SHOWN.contains(&language) => None,
         (None, _) => Some("say which file it is (file: PATH), or why it is not used (not run: …)"),

@@ -1,4 +1,4 @@
-//! The errors of the troubleshooting page are errors of the program.
+//! The errors of the troubleshooting page are errors of the programs.
 
 use super::page::Page;
 use std::path::Path;
@@ -11,7 +11,7 @@ const OTHERS: [&str; 2] = ["no such file or directory", "exec format error"];
 /// Shorter pieces of a message say nothing.
 const SHORTEST: usize = 8;
 
-/// Adds the messages in headings that the runtime's source does not hold.
+/// Adds the messages in headings that neither program's source holds.
 ///
 /// # Errors
 /// Source that can't be read.
@@ -19,7 +19,10 @@ pub fn check(pages: &[Page], root: &Path, wrong: &mut Vec<String>) -> Result<(),
     let Some(page) = pages.iter().find(|page| page.path == Path::new(PAGE)) else {
         return Ok(());
     };
-    let source = joined(&super::sources(&root.join("runtime/src"))?);
+    let mut source = String::new();
+    for folder in ["runtime/src", "deck/src"] {
+        source.push_str(&joined(&super::sources(&root.join(folder))?));
+    }
     for (line, text) in page.prose.iter().filter(|(_, line)| line.starts_with("### ")) {
         for message in text.split('`').skip(1).step_by(2) {
             for piece in pieces(message) {

@@ -3,6 +3,7 @@
 mod by;
 pub mod commands;
 mod console;
+mod excerpts;
 mod figures;
 pub mod files;
 mod links;
@@ -36,6 +37,7 @@ pub fn check(root: &Path, hull: Option<&Path>) -> Result<(), String> {
     }
     names.check_help(&mut wrong);
     messages::check(&pages, root, &mut wrong)?;
+    excerpts::check(&pages, root, &mut wrong)?;
     figures::check(&pages, &mut wrong);
     files::check(root, &mut wrong)?;
     if let Some(hull) = hull {
