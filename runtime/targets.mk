@@ -3,12 +3,21 @@
 # Where the virtual machine's disk is kept.
 VM_CACHE ?= target/vm
 
+# Parts of names of tests; none: all.
+VM_FILTER ?=
+
 .PHONY: vm-test
 vm-test: ## Integration tests in a virtual machine: systemd, cgroup v2 (needs root)
 	.ci/packages build test vm
 	@binary=$$($(CARGO) test --locked -p hull --test integration --no-run 2>&1 \
 		| sed -n 's/.*Executable.*(\(.*\))/\1/p'); \
-	runtime/tests/vm/test.sh $(VM_CACHE) $$binary target/debug/hull
+	runtime/tests/vm/test.sh $(VM_CACHE) $$binary target/debug/hull $(VM_FILTER)
+
+# What depends on the manager, the version of cgroups, the security module and the account.
+.PHONY: vm-quick
+vm-quick: ## Those of the tests that differ there
+	@$(MAKE) --no-print-directory vm-test \
+		VM_FILTER="systemd:: rootless:: cgroups:: limits:: devices:: corners:: userns::"
 
 .PHONY: man
 man: ## Manual pages in target/man, shell completions in target/completions

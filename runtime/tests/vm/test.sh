@@ -8,7 +8,7 @@ dir=$1 binary=$(realpath "$2") hull=$(realpath "$3")
 shift 3
 "$here/image.sh" "$dir" || exit 1
 tests="HULL_TEST_RUNTIME=$hull $binary --test-threads=2 $*"
-"$here/run.sh" -t 1500 -v "$(dirname "$binary"):$(dirname "$binary")" -v "$(dirname "$hull"):$(dirname "$hull")" "$dir" "
+"$here/run.sh" -t 3600 -v "$(dirname "$binary"):$(dirname "$binary")" -v "$(dirname "$hull"):$(dirname "$hull")" "$dir" "
 cd /tmp
 echo '== cgroupfs'; HULL_TEST_USER=2000 $tests; fs=\$?
 echo '== systemd'; HULL_TEST_SYSTEMD=1 $tests; systemd=\$?
