@@ -122,6 +122,13 @@ fn sets(names: &SpecCapabilities, last: u32, warnings: &mut Vec<String>) -> Capa
         let list: Vec<_> = unknown.into_iter().collect();
         warnings.push(format!("ignoring unknown or unavailable capabilities: {list:?}"));
     }
+    // capset(2): what is not in the bounding set can't be added to the inheritable one.
+    let beyond = sets.inheritable & !sets.bounding;
+    if beyond != 0 {
+        sets.inheritable &= !beyond;
+        let names = names_of(beyond);
+        warnings.push(format!("can't make capability {names} inheritable: not in bounding"));
+    }
     // capabilities(7): the kernel only raises what is both permitted and inheritable.
     let beyond = sets.ambient & !(sets.permitted & sets.inheritable);
     if beyond != 0 {
@@ -212,6 +219,7 @@ mod tests {
     #[test]
     fn ambient_needs_permitted_and_inheritable() {
         let process = with(SpecCapabilities {
+            bounding: list(&["CAP_KILL", "CAP_FOWNER"]),
             permitted: list(&["CAP_KILL", "CAP_CHOWN"]),
             inheritable: list(&["CAP_KILL", "CAP_FOWNER"]),
             ambient: list(&["CAP_KILL", "CAP_CHOWN", "CAP_FOWNER"]),
@@ -220,6 +228,19 @@ mod tests {
         let identity = plan(&process, LAST).unwrap();
         assert_eq!(identity.capabilities.ambient, 0b10_0000);
         assert!(identity.warnings.iter().any(|it| it.contains("CAP_CHOWN, CAP_FOWNER")));
+    }
+
+    #[test]
+    fn inheritable_needs_bounding() {
+        let process = with(SpecCapabilities {
+            bounding: list(&["CAP_KILL"]),
+            inheritable: list(&["CAP_KILL", "CAP_FOWNER"]),
+            ..SpecCapabilities::default()
+        });
+        let identity = plan(&process, LAST).unwrap();
+        assert_eq!(identity.capabilities.inheritable, 0b10_0000);
+        let warning = "can't make capability CAP_FOWNER inheritable: not in bounding";
+        assert_eq!(identity.warnings, [warning]);
     }
 
     #[test]
