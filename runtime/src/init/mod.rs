@@ -99,7 +99,8 @@ pub fn die_with_runtime() -> Result<()> {
 /// Mounts, devices and the hooks between them and pivot_root.
 fn root_file_system(staged: &Staged<'_>, channel: &Channel) -> Result<OwnedFd> {
     let plan = staged.plan;
-    let root = rootfs::prepare(&plan.rootfs).at(|| "error preparing rootfs")?;
+    let root =
+        rootfs::prepare(&plan.rootfs, !plan.mounts.is_empty()).at(|| "error preparing rootfs")?;
     mounts::mount_all(root.as_fd(), staged, channel)?;
     if let Some(devices) = &plan.devices {
         devices::make_all(root.as_fd(), devices, plan.bind_devices)?;

@@ -20,19 +20,25 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Cuts the namespace off from the host as far as asked and turns the root directory into a
-/// mount. The descriptor returned is the root of everything that follows.
+/// mount, without a mount namespace only if there are `mounts` to be made in it. The descriptor
+/// returned is the root of everything that follows.
 ///
 /// # Errors
 /// The call that failed.
-pub fn prepare(plan: &RootfsPlan) -> Result<OwnedFd> {
+pub fn prepare(plan: &RootfsPlan, mounts: bool) -> Result<OwnedFd> {
     if plan.entry == Entry::ChrootOnly {
-        return open_root(plan);
+        // All that is mounted goes with the one mount below it, when somebody unmounts that.
+        return if mounts { attach_root(plan) } else { open_root(plan) };
     }
     let flags = propagation(plan);
     set_path_propagation(c"/", flags)?;
     // pivot_root(2) refuses a parent mount that is shared; and the container's mounts must not
     // reach the host through it.
     make_parent_private(plan, flags)?;
+    attach_root(plan)
+}
+
+fn attach_root(plan: &RootfsPlan) -> Result<OwnedFd> {
     let tree = mount::clone_tree(CWD, &plan.path, true)
         .at(|| format!("open_tree(rootfs {:?})", plan.path))?;
     mount::attach_below(tree.as_fd(), CWD, &plan.path)

@@ -200,3 +200,18 @@ fn without_a_mount_namespace_the_root_is_still_the_root() {
     assert!(outcome.out.starts_with("/\nbin\n"), "{outcome:?}");
     assert!(outcome.out.ends_with("\n0\n"), "{outcome:?}");
 }
+
+/// The mounts are the host's; the one that holds them all takes them along.
+#[test]
+fn without_a_mount_namespace_the_root_is_a_mount_to_be_unmounted() {
+    lacks!(Kind::Runc(1, ..2) | Kind::Crun(..) => "refuses it or has its own rules");
+    let c = Container::sh("grep -c ' /tmp tmpfs ' /proc/mounts").edit(|s| {
+        crate::harness::drop_namespace(s, "mount");
+        s["linux"]["maskedPaths"] = json!([]);
+        s["linux"]["readonlyPaths"] = json!([]);
+        crate::harness::mount(s, "/tmp", "tmpfs", "tmpfs", &[]);
+    });
+    assert_eq!(c.run().ok(), "1\n");
+    // Leaves nothing, which is checked when the container goes.
+    nix::mount::umount2(&c.path("rootfs"), nix::mount::MntFlags::MNT_DETACH).unwrap();
+}
