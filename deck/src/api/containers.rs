@@ -192,6 +192,7 @@ async fn attach(call: Call, id: &str) -> Result<Answer> {
         stdout: call.flag("stdout"),
         stderr: call.flag("stderr"),
         tty: container.config.tty,
+        raw: container.config.tty,
         detach: hijack::detach_keys(&call.text("detachKeys"))?,
     };
     if container.state.status == crate::engine::record::Status::Paused {

@@ -17,8 +17,7 @@ use std::os::unix::net::UnixStream;
 #[serde(default, rename_all = "PascalCase")]
 struct Start {
     detach: bool,
-    #[serde(rename = "Tty")]
-    _tty: bool,
+    tty: bool,
     console_size: Option<[u16; 2]>,
 }
 
@@ -47,20 +46,21 @@ async fn start(mut call: Call, id: &str) -> Result<Answer> {
     let asked: Start = call.json_or_default().await?;
     let attach = !asked.detach;
     if attach && call.upgrades() {
-        return start_taken_over(call, id, asked.console_size).await;
+        return start_taken_over(call, id, &asked).await;
     }
     let (engine, name) = (call.engine.clone(), id.to_string());
     let started = blocking(move || engine.start_exec(&name, attach, asked.console_size)).await?;
     let (exec, Some(stream)) = started else {
         return Ok(answer::empty(StatusCode::OK));
     };
-    carry(call, &exec, std::future::ready(Ok(stream)))
+    carry(call, &exec, asked.tty, std::future::ready(Ok(stream)))
 }
 
 /// Takes the connection over first and starts then, as Docker does: clients lose output that comes
 /// together with the answer. A command that can't be started is told on the stream; its exit
 /// status, 126 or 127, is asked for afterwards.
-async fn start_taken_over(call: Call, id: &str, size: Option<[u16; 2]>) -> Result<Answer> {
+async fn start_taken_over(call: Call, id: &str, asked: &Start) -> Result<Answer> {
+    let size = asked.console_size;
     let (engine, name) = (call.engine.clone(), id.to_string());
     let exec = blocking(move || Ok(engine.startable_exec(&name)?.0)).await?;
     let (engine, name) = (call.engine.clone(), id.to_string());
@@ -70,13 +70,15 @@ async fn start_taken_over(call: Call, id: &str, size: Option<[u16; 2]>) -> Resul
             (_, None) => Err(Error::internal("the exec has no streams")),
         }
     };
-    carry(call, &exec, stream)
+    carry(call, &exec, asked.tty, stream)
 }
 
-/// Answers with an exec's streams.
+/// Answers with an exec's streams: as they are for a client that starts it with a terminal, else in
+/// frames, whether the exec has one or not.
 fn carry(
     call: Call,
     exec: &Exec,
+    raw: bool,
     stream: impl Future<Output = Result<UnixStream>> + Send + 'static,
 ) -> Result<Answer> {
     let streams = Streams {
@@ -84,6 +86,7 @@ fn carry(
         stdout: exec.stdout,
         stderr: exec.stderr,
         tty: exec.tty,
+        raw,
         detach: hijack::detach_keys(&exec.detach_keys)?,
     };
     let source = Source { before: Vec::new(), stream: Box::new(Box::pin(stream)), tells: true };

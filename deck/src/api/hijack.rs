@@ -11,6 +11,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::os::unix::net::UnixStream as StdStream;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -20,6 +21,10 @@ pub const MULTIPLEXED: &str = "application/vnd.docker.multiplexed-stream";
 pub const RAW: &str = "application/vnd.docker.raw-stream";
 /// Since when `Content-Type` tells the streams' form.
 const TELLS: Version = Version(1, 42);
+/// How long output of the past waits for the client to have read the answer's head alone: Python's
+/// reads ahead, and loses what it has read when it takes the connection over. Docker's log comes
+/// as much later by itself.
+const SETTLE: Duration = Duration::from_millis(50);
 /// Detach keys when none are given.
 const DETACH: &[u8] = &[16, 17];
 
@@ -32,8 +37,10 @@ pub struct Streams {
     pub stdout: bool,
     /// To the client.
     pub stderr: bool,
-    /// A terminal: output goes out as it is.
+    /// The process has a terminal: there is one output.
     pub tty: bool,
+    /// Output goes out as it is, not in frames.
+    pub raw: bool,
     /// Keys that end the connection, when there is a terminal.
     pub detach: Vec<u8>,
 }
@@ -57,7 +64,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let tells = call.version >= TELLS;
-    let media = if streams.tty || !tells { RAW } else { MULTIPLEXED };
+    let media = if streams.raw || !tells { RAW } else { MULTIPLEXED };
     if !call.upgrades() {
         let (sender, body) = answer::channel();
         tokio::spawn(async move {
@@ -124,12 +131,22 @@ async fn both(
     streams: Streams,
     source: Source,
 ) -> Result<bool> {
-    writer.write_all(&source.before).await?;
-    let (tells, tty) = (source.tells, streams.tty);
-    let (stream, early) = match wait_for_stream(client, source.stream, streams.stdin).await {
+    let past = async {
+        if !source.before.is_empty() {
+            tokio::time::sleep(SETTLE).await;
+            writer.write_all(&source.before).await?;
+        }
+        Ok::<(), Error>(())
+    };
+    let (tells, raw) = (source.tells, streams.raw);
+    // What comes meanwhile is kept by the connection that is waited for.
+    let (written, stream) =
+        tokio::join!(past, wait_for_stream(client, source.stream, streams.stdin));
+    written?;
+    let (stream, early) = match stream {
         Err(error) if tells => {
             let text = format!("{}\r\n", error.message).into_bytes();
-            let bytes = if tty { text } else { frames::encode(1, &text) };
+            let bytes = if raw { text } else { frames::encode(1, &text) };
             writer.write_all(&bytes).await?;
             return Err(error);
         }
@@ -248,8 +265,12 @@ async fn output(
         frames.push(&piece[..count]);
         let mut out = Vec::new();
         while let Some(frame) = frames.next_frame() {
-            let wanted = if frame.stream == 2 { streams.stderr } else { streams.stdout };
-            if streams.tty && (streams.stdout || streams.stderr) {
+            let wanted = match frame.stream {
+                _ if streams.tty => streams.stdout || streams.stderr,
+                2 => streams.stderr,
+                _ => streams.stdout,
+            };
+            if wanted && streams.raw {
                 out.extend_from_slice(&frame.data);
             } else if wanted {
                 out.extend(frames::encode(frame.stream, &frame.data));
@@ -306,7 +327,12 @@ mod tests {
         output(&bytes[..], &mut all, &streams).await.unwrap();
         assert_eq!(all, frames::encode(1, b"out"));
         let mut raw = Vec::new();
-        output(&bytes[..], &mut raw, &Streams { tty: true, ..streams }).await.unwrap();
+        output(&bytes[..], &mut raw, &Streams { tty: true, raw: true, ..streams }).await.unwrap();
         assert_eq!(raw, b"outerr");
+        // An exec with a terminal, started by a client without one.
+        let mut framed = Vec::new();
+        let streams = Streams { stdout: true, tty: true, ..Streams::default() };
+        output(&frames::encode(1, b"out")[..], &mut framed, &streams).await.unwrap();
+        assert_eq!(framed, frames::encode(1, b"out"));
     }
 }

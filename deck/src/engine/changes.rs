@@ -35,6 +35,23 @@ pub struct Asked {
     pub pause: bool,
 }
 
+/// What is mounted over in every container. Where the image has none, the runtime makes it; that is
+/// no change of the container's (Docker keeps it in a layer below).
+const MOUNT_POINTS: &[&str] = &[
+    "dev",
+    "dev/console",
+    "dev/mqueue",
+    "dev/pts",
+    "dev/shm",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/mtab",
+    "etc/resolv.conf",
+    "proc",
+    "sys",
+    "sys/fs/cgroup",
+];
+
 impl Engine {
     /// What differs from the image; `None` when nothing does.
     ///
@@ -42,7 +59,7 @@ impl Engine {
     /// 404.
     pub fn changes(&self, reference: &str) -> Result<Option<Vec<Shown>>> {
         let id = self.find(reference)?.id;
-        let changes = Self::wait_for(self.images.snapshots().changes(&id))?;
+        let changes = Self::wait_for(self.images.snapshots().changes(&id, MOUNT_POINTS))?;
         let shown: Vec<Shown> = changes
             .into_iter()
             .map(|change| Shown {

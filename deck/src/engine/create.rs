@@ -25,7 +25,7 @@ impl Engine {
         mut request: CreateRequest,
     ) -> Result<(String, Vec<String>)> {
         validate::request(&request)?;
-        self.runtime_known(&request.host)?;
+        self.runtime_known(&mut request.host)?;
         let warnings = defaults(&mut request);
         let image = if request.config.image.is_empty() {
             return Err(Error::invalid("no image specified"));
@@ -40,6 +40,9 @@ impl Engine {
         }
         let mut points =
             mounts::resolve(&request.config, &request.host, &|other| Ok(self.find(other)?.mounts))?;
+        if points.iter().any(|point| point.kind == "volume") {
+            super::volume::driver_known(&request.host.volume_driver)?;
+        }
         // Named before the record is written: a creation that is cut off leaves no volume that
         // nobody knows of.
         for point in points.iter_mut().filter(|point| point.kind == "volume") {
@@ -197,10 +200,14 @@ impl Engine {
         drop(records::delete(&self.database(), Table::Containers, &container.id));
     }
 
-    /// Refuses runtimes nobody configured.
-    fn runtime_known(&self, host: &HostConfig) -> Result<()> {
+    /// Names the runtime, and refuses those nobody configured.
+    fn runtime_known(&self, host: &mut HostConfig) -> Result<()> {
         let own = self.config.runtime.file_name().unwrap_or_default().to_string_lossy();
-        if host.runtime.is_empty() || host.runtime == own {
+        if host.runtime.is_empty() {
+            host.runtime = own.into_owned();
+            return Ok(());
+        }
+        if host.runtime == own {
             return Ok(());
         }
         Err(Error::invalid(format!(
@@ -417,7 +424,7 @@ pub fn merge_env(below: &[String], above: Vec<String>) -> Vec<String> {
         .filter(|variable| !above.iter().any(|other| name(other) == name(variable)))
         .cloned()
         .collect();
-    env.extend(above.into_iter().filter(|variable| variable.contains('=')));
+    env.extend(above);
     env
 }
 
@@ -439,7 +446,7 @@ mod tests {
             merged(r#"{"Cmd":["x"],"Env":["B=3","A"],"Labels":{"l":"r"}}"#, image).unwrap();
         assert_eq!(config.entrypoint.unwrap(), ["/e"]);
         assert_eq!(config.cmd.unwrap(), ["x"]);
-        assert_eq!(config.env.unwrap(), ["B=3"]);
+        assert_eq!(config.env.unwrap(), ["B=3", "A"]);
         assert_eq!(config.labels["l"], "r");
         assert_eq!((config.user.as_str(), config.working_dir.as_str()), ("u", "/w"));
         let config = merged(r#"{"Entrypoint":["/mine"]}"#, image).unwrap();

@@ -54,6 +54,7 @@ impl Engine {
             Err(error) if error.status == 404 => {
                 let mut gone = container;
                 gone.state.status = Status::Removing;
+                gone.state.exit_code = self.last_exit(&gone.id)?;
                 Ok(gone)
             }
             other => other,

@@ -72,6 +72,7 @@ pub struct ExecRequest {
     pub attach_stdin: bool,
     pub attach_stderr: bool,
     pub attach_stdout: bool,
+    #[serde(alias = "detachKeys")]
     pub detach_keys: String,
     pub env: Vec<String>,
     pub working_dir: String,
@@ -350,6 +351,7 @@ fn adapt(process: &mut Value, container: &Container, exec: &Exec, root: &Path) -
         })
         .collect();
     let mut env = super::create::merge_env(&env, exec.env.clone());
+    env.retain(|variable| variable.contains('='));
     if exec.tty && !env.iter().any(|variable| variable.starts_with("TERM=")) {
         env.push("TERM=xterm".into());
     }

@@ -100,19 +100,35 @@ impl Engine {
     /// What is asked of one network.
     pub(super) fn endpoint(&self, name: &str, settings: &EndpointSettings) -> Result<EndpointSpec> {
         let ipam = settings.ipam_config.clone().unwrap_or_default();
-        if !ipam.link_local_ips.is_empty() {
-            return Err(Error::unsupported("link-local addresses are not supported"));
-        }
-        let links = settings.links.iter().flatten().map(|link| self.link(link));
+        let link_local = ipam.link_local_ips.iter().map(|text| {
+            text.parse().map_err(|_| Error::invalid(format!("invalid IP address: {text}")))
+        });
+        let links = settings.links.iter().flatten();
+        let links = links.map(|link| self.network_link(name, link)).collect::<Result<_>>()?;
         Ok(EndpointSpec {
             network: name.into(),
             aliases: settings.aliases.clone().unwrap_or_default(),
             ipv4: address(&ipam.ipv4_address)?,
             ipv6: address(&ipam.ipv6_address)?,
             mac: Some(settings.mac_address.clone()).filter(|mac| !mac.is_empty()),
-            links: links.collect::<Result<_>>()?,
+            link_local: link_local.collect::<Result<_>>()?,
+            driver_opts: settings.driver_opts.clone().unwrap_or_default(),
+            links,
             gw_priority: settings.gw_priority,
         })
+    }
+
+    /// Reads `container[:alias]` of one network. Where names are asked for when they are needed,
+    /// the other container may come later.
+    fn network_link(&self, network: &str, text: &str) -> Result<Link> {
+        let found = self.link(text);
+        if !found.as_ref().is_err_and(|error| error.status == 400)
+            || !self.networks.inspect(network)?.network.resolves_names()
+        {
+            return found;
+        }
+        let (name, alias) = text.split_once(':').unwrap_or((text, text));
+        Ok(Link { container: String::new(), name: name.into(), alias: alias.into() })
     }
 
     /// Reads `container[:alias]`.

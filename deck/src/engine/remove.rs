@@ -15,7 +15,11 @@ impl Engine {
     pub fn remove(&self, reference: &str, force: bool, volumes: bool) -> Result<()> {
         let found = self.find(reference)?;
         let id = found.id;
-        let alive = |container: &Container| container.state.status.is_alive();
+        // One that waits for its restart counts as running.
+        let alive = |container: &Container| {
+            let status = container.state.status;
+            status.is_alive() || status == Status::Restarting
+        };
         let lock = match self.lock(&id) {
             // A creation or a removal that was cut off: the record is all there is.
             Err(error) if error.status == 404 => self.restore_lock(&id)?,
@@ -23,7 +27,11 @@ impl Engine {
         };
         let container = self.settled(&id, &lock)?;
         if alive(&container) && !force {
-            let word = if container.state.status == Status::Paused { "paused" } else { "running" };
+            let word = match container.state.status {
+                Status::Paused => "paused",
+                Status::Restarting => "restarting",
+                _ => "running",
+            };
             let advice = if word == "paused" { "unpause and stop" } else { "stop" };
             return Err(Error::conflict(format!(
                 "cannot remove container \"{reference}\": container is {word}: {advice} the \

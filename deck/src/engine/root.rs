@@ -56,6 +56,16 @@ impl Engine {
                 "volume" => self.volume_source(point)?,
                 _ => PathBuf::from(&point.source),
             };
+            // Before the first start nothing is there to mount it on, unless the image has it.
+            let destination = Path::new(&point.destination);
+            let missing = root.open(&point.destination).err() == Some(Errno::ENOENT);
+            if missing && source.is_dir() {
+                let made = root.inside(|| {
+                    std::fs::create_dir_all(destination)
+                        .at(|| format!("mkdir {}", destination.display()))
+                });
+                made?;
+            }
             let Ok(target) = root.open(&point.destination) else { continue };
             // Over the opened directory, wherever its name leads by now.
             let target = fd_path(target.as_fd());

@@ -92,8 +92,12 @@ impl Engine {
         let text = number.to_string();
         match self.task(container).and_then(|mut task| task.kill("", number)) {
             Err(error) if error.status == 404 => return Ok(()),
-            // The shim was killed: its container is nobody's child, but still there.
-            Err(error) if error.status == 503 && super::end::lives(container) => {
+            // The shim was killed: its container is nobody's child, but still there. Or the shim
+            // is gone with its container, whose end somebody else has seen to.
+            Err(error) if error.status == 503 => {
+                if !super::end::lives(container) {
+                    return Ok(());
+                }
                 sys::send_signal(container.state.pid, number)?;
             }
             other => other?,

@@ -73,9 +73,6 @@ pub fn host(host: &HostConfig) -> Result<()> {
     if let Some((_, name)) = foreign.iter().find(|(set, _)| *set) {
         return Err(Error::invalid(format!("invalid option: {name} is Windows' alone")));
     }
-    if !matches!(host.volume_driver.as_str(), "" | "local") {
-        return Err(Error::not_found(format!("plugin \"{}\" not found", host.volume_driver)));
-    }
     Ok(())
 }
 
@@ -108,8 +105,7 @@ fn log(log: &LogConfig) -> Result<()> {
     let kind = if log.kind.is_empty() { "json-file" } else { &log.kind };
     if !LOG_DRIVERS.contains(&kind) {
         return Err(Error::invalid(format!(
-            "logger: no log driver named '{kind}' is registered; there are {}",
-            LOG_DRIVERS.join(" and ")
+            "error looking up logging plugin {kind}: plugin \"{kind}\" not found"
         )));
     }
     for (key, value) in &log.config {
@@ -125,9 +121,6 @@ fn log(log: &LogConfig) -> Result<()> {
         if !good {
             return Err(Error::invalid(format!("invalid value for '{key}': {value}")));
         }
-    }
-    if log.config.contains_key("max-file") && !log.config.contains_key("max-size") {
-        return Err(Error::invalid("max-file cannot be set when max-size is not set"));
     }
     Ok(())
 }

@@ -81,7 +81,10 @@ pub async fn wait(engine: Arc<Engine>, first: Container, condition: Condition) -
 
 impl Engine {
     /// The exit status of a container that is gone, from the events.
-    fn last_exit(&self, id: &str) -> Result<i64> {
+    ///
+    /// # Errors
+    /// The records fail.
+    pub(super) fn last_exit(&self, id: &str) -> Result<i64> {
         let events = self.events(0, 0)?;
         let die = events.iter().rev().map(|(_, event)| event).find(|event| {
             event.actor.id == id && event.kind == "container" && event.action == "die"

@@ -156,11 +156,16 @@ impl Snapshots {
         .await
     }
 
-    /// What differs from the image, sorted by path.
+    /// What differs from the image, sorted by path, without the `mount_points` (relative) that were
+    /// added to it and what changed by that alone.
     ///
     /// # Errors
     /// It is not there, or can't be read; 501 for a copied one.
-    pub async fn changes(&self, key: &str) -> Result<Vec<Change>> {
+    pub async fn changes(
+        &self,
+        key: &str,
+        mount_points: &'static [&'static str],
+    ) -> Result<Vec<Change>> {
         let row = self.row(key)?;
         if row.copied && row.chain.is_some() {
             return Err(Error::unsupported(
@@ -168,7 +173,7 @@ impl Snapshots {
             ));
         }
         let (upper, lower) = (self.upper(key)?, lower(&self.store, &row)?);
-        blocking(move |_| changes(&upper, &lower)).await
+        blocking(move |_| changes(&upper, &lower, mount_points)).await
     }
 
     fn row(&self, key: &str) -> Result<SnapshotRow> {
@@ -288,8 +293,9 @@ fn walk(dir: &Path, visit: &mut dyn FnMut(&Path, &Metadata) -> Result<()>) -> Re
 
 /// Compares the upper tree with the layers below, as Docker does: directories above something
 /// added or deleted count as modified.
-fn changes(upper: &Path, lower: &[PathBuf]) -> Result<Vec<Change>> {
+fn changes(upper: &Path, lower: &[PathBuf], mount_points: &[&str]) -> Result<Vec<Change>> {
     let mut found: BTreeMap<PathBuf, ChangeKind> = BTreeMap::new();
+    let is_point = |name: &Path| mount_points.iter().any(|point| Path::new(point) == name);
     walk(upper, &mut |path, meta| {
         let Ok(name) = path.strip_prefix(upper) else { return Ok(()) };
         let below = look_up(lower, name);
@@ -299,14 +305,23 @@ fn changes(upper: &Path, lower: &[PathBuf]) -> Result<Vec<Change>> {
             }
             ChangeKind::Deleted
         } else if let Some(old) = below {
+            // A mount point that was added to it changed its time.
+            let holds_point = mount_points.iter().map(Path::new).any(|point| {
+                point.parent() == Some(name)
+                    && upper.join(point).exists()
+                    && look_up(lower, point).is_none()
+            });
             let same = meta.is_dir()
                 && old.is_dir()
                 && (meta.mode(), meta.uid(), meta.gid()) == (old.mode(), old.uid(), old.gid())
-                && (meta.mtime(), meta.mtime_nsec()) == (old.mtime(), old.mtime_nsec());
+                && (holds_point
+                    || (meta.mtime(), meta.mtime_nsec()) == (old.mtime(), old.mtime_nsec()));
             if same {
                 return Ok(());
             }
             ChangeKind::Modified
+        } else if is_point(name) {
+            return Ok(());
         } else {
             ChangeKind::Added
         };

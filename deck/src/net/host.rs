@@ -276,7 +276,12 @@ fn configure(links: &mut Links, endpoint: &Endpoint) -> Result<()> {
     }
     let index = links.index(name)?.ok_or_else(|| gone(name))?;
     let addresses = [endpoint.ipv4.map(IpNet::V4), endpoint.ipv6.map(IpNet::V6)];
-    for address in addresses.into_iter().flatten() {
+    // The networks of RFC 3927 and of RFC 4291, 2.5.6.
+    let link_local =
+        endpoint.spec.link_local.iter().filter_map(|address| {
+            IpNet::new(*address, if address.is_ipv4() { 16 } else { 64 }).ok()
+        });
+    for address in addresses.into_iter().flatten().chain(link_local) {
         links.add_address(index, address)?;
     }
     links.up(index)

@@ -197,6 +197,10 @@ pub struct EndpointSpec {
     pub ipv6: Option<Ipv6Addr>,
     /// A chosen link-layer address (`02:42:…`); derived from the address when not said.
     pub mac: Option<String>,
+    /// Link-local addresses it has besides.
+    pub link_local: Vec<IpAddr>,
+    /// The user's own, kept; deck has no options of endpoints.
+    pub driver_opts: Map,
     /// Containers this one knows by other names.
     pub links: Vec<Link>,
     /// Which network the default route goes through: the greatest, then the first by name.
@@ -206,7 +210,7 @@ pub struct EndpointSpec {
 /// `--link`: another running container under a name of one's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// The other container's id.
+    /// The other container's id; empty for one that isn't there yet.
     pub container: String,
     /// The other container's name.
     pub name: String,
@@ -276,7 +280,7 @@ pub struct EndpointSettings {
     /// As asked for.
     #[serde(rename = "Aliases")]
     pub aliases: Option<Vec<String>>,
-    /// None is known.
+    /// As asked for.
     #[serde(rename = "DriverOpts")]
     pub driver_opts: Option<Map>,
     /// As asked for.
@@ -323,7 +327,7 @@ pub struct EndpointIpam {
     /// IPv6.
     #[serde(rename = "IPv6Address", default, skip_serializing_if = "String::is_empty")]
     pub ipv6_address: String,
-    /// Not supported.
+    /// Link-local addresses besides.
     #[serde(rename = "LinkLocalIPs", default, skip_serializing_if = "Vec::is_empty")]
     pub link_local_ips: Vec<String>,
 }

@@ -124,6 +124,23 @@ fn check_spec(network: &Network, bridge: &Bridge, spec: &EndpointSpec) -> Result
             "user specified IP address is supported on user defined networks only",
         ));
     }
+    for address in &spec.link_local {
+        let (good, family) = match address {
+            IpAddr::V4(address) => (address.is_link_local(), bridge.ipv4.is_some()),
+            IpAddr::V6(address) => (address.is_unicast_link_local(), bridge.ipv6.is_some()),
+        };
+        if !good || !family {
+            return Err(Error::invalid(format!(
+                "invalid link-local IP address: {address}: it has to be one (169.254.0.0/16, \
+                 fe80::/10), of a family that network {} has",
+                network.name
+            )));
+        }
+    }
+    // What Docker's bridge driver would do something about.
+    if let Some(key) = spec.driver_opts.keys().find(|key| key.starts_with("com.docker.network.")) {
+        return Err(Error::invalid(format!("endpoint option {key:?} is not supported")));
+    }
     if !bridge.icc && !spec.links.is_empty() {
         return Err(Error::invalid(format!(
             "links on network {} are not supported: its containers don't reach each other \

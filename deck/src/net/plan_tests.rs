@@ -94,7 +94,9 @@ fn networks_are_refused_for_what_cannot_be() {
         (r#"{"Name":"n1"}"#.to_owned(), 409),
         (r#"{"Name":"host"}"#.into(), 403),
         (r#"{"Name":"-x"}"#.into(), 400),
-        (r#"{"Name":""}"#.into(), 400),
+        (r#"{"Name":" "}"#.into(), 400),
+        (r#"{"Name":"container:x"}"#.into(), 400),
+        (r#"{"Name":"a/b"}"#.into(), 400),
         (r#"{"Name":"x","Driver":"macvlan"}"#.into(), 404),
         (r#"{"Name":"x","Scope":"swarm"}"#.into(), 400),
         (r#"{"Name":"x","IPAM":{"Driver":"dhcp"}}"#.into(), 400),
@@ -112,6 +114,8 @@ fn networks_are_refused_for_what_cannot_be() {
     for (json, status) in cases {
         assert_eq!(create(&mut state, &json).map(|_| ()).unwrap_err().status, status, "{json}");
     }
+    create(&mut state, r#"{"Name":"a name","IPAM":{"Config":[{"Subnet":"10.9.0.0/24"}]}}"#)
+        .unwrap();
     // As clients send what they leave open.
     let json = r#"{"Name":"n2","IPAM":null,"Options":null,"Labels":null,"EnableIPv6":true}"#;
     let network = create(&mut state, json).unwrap();
@@ -246,4 +250,30 @@ fn rules_are_the_whole_table_or_its_end() {
     assert!(rules::ruleset(&state).contains("meta nfproto ipv4 drop"));
     state.containers.clear();
     assert_eq!(rules::ruleset(&state), none);
+}
+
+#[test]
+fn endpoints_have_link_local_addresses_options_and_links_to_come() {
+    let mut state = state();
+    create(&mut state, r#"{"Name":"n"}"#).unwrap();
+    let mut wish = wish(1, &["n"], &[]);
+    let endpoint = &mut wish.endpoints[0];
+    endpoint.link_local = vec!["169.254.8.8".parse().unwrap()];
+    endpoint.driver_opts = [("mine".to_owned(), "on".to_owned())].into();
+    endpoint.links = vec![Link { name: "later".into(), alias: "db".into(), ..Link::default() }];
+    let mut bad = wish.clone();
+    let attached = attach(&mut state, &wish).unwrap();
+    let json = serde_json::to_value(&attached.networks["n"]).unwrap();
+    assert_eq!(json["IPAMConfig"]["LinkLocalIPs"], serde_json::json!(["169.254.8.8"]));
+    assert_eq!(json["DriverOpts"]["mine"], "on");
+    assert_eq!(json["Links"], serde_json::json!(["later:db"]));
+    for address in ["10.0.0.1", "fe80::1"] {
+        // No such address, and a family the network hasn't.
+        bad.endpoints[0].link_local = vec![address.parse().unwrap()];
+        assert_eq!(attach(&mut state, &bad).unwrap_err().status, 400, "{address}");
+    }
+    bad.endpoints[0].link_local.clear();
+    let known = "com.docker.network.endpoint.sysctls";
+    bad.endpoints[0].driver_opts = [(known.to_owned(), "x".to_owned())].into();
+    assert_eq!(attach(&mut state, &bad).unwrap_err().status, 400);
 }

@@ -151,11 +151,15 @@ pub fn plan(spec: &NetworkSpec, state: &State, facts: &HostFacts) -> Result<Netw
 
 /// What needs neither records nor the host.
 fn check(spec: &NetworkSpec) -> Result<()> {
-    let first = spec.name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    let rest = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if !first || !spec.name.chars().all(rest) {
+    // Docker takes anything but blanks; `container:…` is a mode, and a path has slashes.
+    if spec.name.trim().is_empty() {
+        return Err(Error::invalid("invalid network name: name is empty"));
+    }
+    let bad = |c: char| c.is_control() || "/:,\"'\\".contains(c);
+    if spec.name.starts_with('-') || spec.name.contains(bad) {
         return Err(Error::invalid(format!(
-            "invalid network name {:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+            "invalid network name {:?}: control characters, quotes, '/', '\\', ':', ',' and a '-' at \
+             its beginning are not allowed",
             spec.name
         )));
     }

@@ -73,7 +73,7 @@ fn settings(state: &State, container: &Container, endpoint: &Endpoint) -> Result
     let bridge = Bridge::of(network)?;
     let internal = network.internal;
     let spec = &endpoint.spec;
-    let chosen = spec.ipv4.is_some() || spec.ipv6.is_some();
+    let chosen = spec.ipv4.is_some() || spec.ipv6.is_some() || !spec.link_local.is_empty();
     let text = |address: Option<IpAddr>| address.map(|a| a.to_string()).unwrap_or_default();
     let links: Vec<String> =
         spec.links.iter().map(|link| format!("{}:{}", link.name, link.alias)).collect();
@@ -81,11 +81,11 @@ fn settings(state: &State, container: &Container, endpoint: &Endpoint) -> Result
         ipam_config: chosen.then(|| EndpointIpam {
             ipv4_address: text(spec.ipv4.map(IpAddr::V4)),
             ipv6_address: text(spec.ipv6.map(IpAddr::V6)),
-            link_local_ips: Vec::new(),
+            link_local_ips: spec.link_local.iter().map(ToString::to_string).collect(),
         }),
         links: (!links.is_empty()).then_some(links),
         aliases: (!spec.aliases.is_empty()).then(|| spec.aliases.clone()),
-        driver_opts: None,
+        driver_opts: (!spec.driver_opts.is_empty()).then(|| spec.driver_opts.clone()),
         gw_priority: spec.gw_priority,
         network_id: network.id.clone(),
         endpoint_id: endpoint.id.clone(),

@@ -77,10 +77,11 @@ fn changes_are_told_and_committed() {
         fs::remove_file(root.join("link")).unwrap();
         fs::write(root.join("etc/passwd"), "changed").unwrap();
         fs::write(root.join("added"), "12345").unwrap();
+        fs::create_dir(root.join("proc")).unwrap();
         fs::remove_dir_all(root.join("opaque")).unwrap();
         fs::create_dir(root.join("opaque")).unwrap();
     });
-    let changes = block(snapshots.changes("k")).unwrap();
+    let changes = block(snapshots.changes("k", &["proc", "etc/passwd"])).unwrap();
     let kind = |path: &str| {
         changes.iter().find(|change| change.path == Path::new(path)).map(|change| change.kind)
     };
@@ -89,6 +90,7 @@ fn changes_are_told_and_committed() {
     assert_eq!(kind("/etc"), Some(ChangeKind::Modified));
     assert_eq!(kind("/added"), Some(ChangeKind::Added));
     assert_eq!(kind("/suid"), None);
+    assert_eq!(kind("/proc"), None, "a mount point that was added");
     assert!(block(snapshots.usage("k")).unwrap() >= 12);
     let commit = Commit {
         snapshot: "k".to_owned(),

@@ -1,6 +1,7 @@
 //! A template's tree and a value to text.
 
 use super::functions;
+use super::nil;
 use super::parse::{Base, Node, Operand, Pipe};
 use super::print::{is_struct, printed};
 use serde_json::Value;
@@ -40,7 +41,11 @@ impl State<'_> {
                 Node::Action(pipe) => {
                     let value = self.pipe(pipe, dot)?;
                     if pipe.variables.is_empty() {
-                        out.push_str(&printed(&value));
+                        let nothing = value.is_null().then(|| field(pipe)).flatten();
+                        match nothing.and_then(nil::printed) {
+                            Some(text) => out.push_str(text),
+                            None => out.push_str(&printed(&value)),
+                        }
                     }
                 }
                 Node::If(pipe, body, otherwise) => {
@@ -176,7 +181,15 @@ impl State<'_> {
     }
 }
 
-/// Follows fields. In a struct a name that isn't there is an error, in a map it is no value.
+/// The field that a pipeline is no more than.
+fn field(pipe: &Pipe) -> Option<&str> {
+    let [command] = pipe.commands.as_slice() else { return None };
+    let [Operand::Chain(_, fields)] = command.as_slice() else { return None };
+    fields.last().map(String::as_str)
+}
+
+/// Follows fields. In a struct a name that isn't there is an error unless it may be left out, in a
+/// map it is no value.
 fn walk<'v>(value: &'v Value, fields: &[String]) -> Result<&'v Value, String> {
     const NOTHING: &Value = &Value::Null;
     let mut value = value;
@@ -184,7 +197,9 @@ fn walk<'v>(value: &'v Value, fields: &[String]) -> Result<&'v Value, String> {
         value = match value {
             Value::Object(map) => match map.get(name) {
                 Some(value) => value,
-                None if is_struct(value) => {
+                None if is_struct(value)
+                    && (depth + 1 < fields.len() || nil::printed(name).is_none()) =>
+                {
                     let path = fields[..=depth].join(".");
                     return Err(format!(
                         "executing \"\" at <.{path}>: map has no entry for key {name:?}"

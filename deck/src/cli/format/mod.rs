@@ -6,10 +6,11 @@
 mod eval;
 mod functions;
 mod lex;
+mod nil;
 mod parse;
 mod print;
 
-pub use eval::Data;
+pub use eval::{Data, truth};
 
 use parse::Node;
 use serde_json::Value;
@@ -113,6 +114,16 @@ mod tests {
         assert_eq!(show("{{.Config.Labels}}"), "map[com.x:y]");
         assert_eq!(show("{{not true}} {{or 0 \"\" 3}} {{ne 1 2}}"), "false 3 true");
         assert_eq!(show("{{.Config.Labels.none}}"), "<no value>");
+    }
+
+    #[test]
+    fn nothing_is_printed_by_its_type() {
+        let value = json!({"Config": {"Cmd": null, "Volumes": null}, "State": {"Pid": 1}});
+        let show = |text: &str| Template::new(text).unwrap().render(&value);
+        assert_eq!(show("{{.Config.Cmd}} {{.Config.Volumes}}").unwrap(), "[] map[]");
+        assert_eq!(show("{{json .Config.Cmd}} {{.State.Health}}").unwrap(), "null <nil>");
+        assert_eq!(show("{{if .State.Health}}{{.State.Health.Status}}{{end}}").unwrap(), "");
+        assert!(show("{{.State.Health.Status}}").unwrap_err().contains("key \"Health\""));
     }
 
     #[test]

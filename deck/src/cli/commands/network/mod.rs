@@ -54,6 +54,9 @@ pub struct Connect {
     /// Option of the driver: NAME=VALUE
     #[arg(long, value_name = "OPTION")]
     driver_opt: Vec<String>,
+    /// The default route goes through the network with the highest
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 0)]
+    gw_priority: i64,
     /// IPv4 address
     #[arg(long, value_parser = address)]
     ip: Option<Value>,
@@ -146,6 +149,9 @@ async fn connect(session: &Session, args: Connect) -> Outcome {
     put(&mut endpoint, "Links", args.link);
     put(&mut endpoint, "Aliases", args.alias);
     put(&mut endpoint, "DriverOpts", json!(env::map(&args.driver_opt)));
+    if args.gw_priority != 0 {
+        put(&mut endpoint, "GwPriority", args.gw_priority);
+    }
     let body = json!({"Container": args.container, "EndpointConfig": endpoint});
     let path = format!("/networks/{}/connect", escape(&args.network));
     Ok(session.client.run(Call::post(&path).json(&body)).await?)

@@ -3,7 +3,7 @@
 use crate::cli::client::{Call, escape};
 use crate::cli::commands::image;
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::format::Template;
+use crate::cli::format::{Template, truth};
 use crate::cli::json::indent;
 use crate::cli::output::{line, note};
 use crate::cli::session::Session;
@@ -72,11 +72,14 @@ async fn all(session: &Session, args: Only, kinds: &[Kind]) -> Outcome {
     let mut errors = Vec::new();
     for name in &args.names {
         match raw(session, name, kinds, args.size).await {
-            Ok(text) => match &template {
+            Ok((kind, text)) => match &template {
                 None => found.push(text),
                 Some(template) => {
                     let value: Value = serde_json::from_str(&text).at(|| "the engine's answer")?;
-                    line(template.render(&value).map_err(Failure::new)?)?;
+                    match render(template, kind, &value) {
+                        Ok(text) => line(text)?,
+                        Err(error) => errors.push(error),
+                    }
                 }
             },
             Err(error) => errors.push(error.message),
@@ -93,9 +96,52 @@ async fn all(session: &Session, args: Only, kinds: &[Kind]) -> Outcome {
     errors.pop().map_or(Ok(()), |last| Err(Failure::new(last)))
 }
 
-/// The first object of that name.
-async fn raw(session: &Session, name: &str, kinds: &[Kind], size: bool) -> crate::Result<String> {
-    for kind in kinds {
+/// What a template makes of an object. Docker's client reads an image's configuration into the
+/// OCI's type, and turns to the engine's own words when the template asks for more than that has.
+fn render(template: &Template, kind: Kind, value: &Value) -> Result<String, String> {
+    if kind == Kind::Image && value["Config"].is_object() {
+        let mut typed = value.clone();
+        typed["Config"] = image_config(&value["Config"]);
+        if let Ok(text) = template.render(&typed) {
+            return Ok(text);
+        }
+    }
+    template.render(value)
+}
+
+/// An image's configuration with the fields of the OCI and Docker's three, of which those that are
+/// empty are left out, in that type's order.
+fn image_config(config: &Value) -> Value {
+    const FIELDS: [&str; 13] = [
+        "User",
+        "ExposedPorts",
+        "Env",
+        "Entrypoint",
+        "Cmd",
+        "Volumes",
+        "WorkingDir",
+        "Labels",
+        "StopSignal",
+        "ArgsEscaped",
+        "Healthcheck",
+        "OnBuild",
+        "Shell",
+    ];
+    let kept = FIELDS.into_iter().filter_map(|name| {
+        let value = config.get(name).filter(|value| truth(value))?;
+        Some((name.to_owned(), value.clone()))
+    });
+    Value::Object(kept.collect())
+}
+
+/// The first object of that name, and what it is.
+async fn raw(
+    session: &Session,
+    name: &str,
+    kinds: &[Kind],
+    size: bool,
+) -> crate::Result<(Kind, String)> {
+    for &kind in kinds {
         let call = match kind {
             Kind::Container => {
                 Call::get(&format!("/containers/{}/json", escape(name))).flag("size", size)
@@ -105,11 +151,31 @@ async fn raw(session: &Session, name: &str, kinds: &[Kind], size: bool) -> crate
             Kind::Volume => Call::get(&format!("/volumes/{}", escape(name))),
         };
         match session.client.bytes(call).await {
-            Ok(bytes) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Ok(bytes) => return Ok((kind, String::from_utf8_lossy(&bytes).into_owned())),
             // The next kind may know the name, or find it malformed.
             Err(error) if kinds.len() > 1 && matches!(error.status, 400 | 404) => {}
             Err(error) => return Err(error),
         }
     }
     Err(Error::not_found(format!("Error: No such object: {name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_images_configuration_is_the_ocis() {
+        let value = json!({"Config": {
+            "Hostname": "", "User": "", "Env": ["A=b"], "Cmd": null, "Image": "x",
+            "Labels": {"a": "b"}, "OnBuild": null
+        }});
+        let show = |text: &str| render(&Template::new(text).unwrap(), Kind::Image, &value);
+        let config = r#"{"Env":["A=b"],"Labels":{"a":"b"}}"#;
+        assert_eq!(show("{{json .Config}}").unwrap(), config);
+        assert_eq!(show("{{.Config.Cmd}}{{.Config.User}}").unwrap(), "[]");
+        assert_eq!(show("{{.Config.Image}}").unwrap(), "x");
+        assert!(show("{{.Config.Nope}}").is_err());
+    }
 }
