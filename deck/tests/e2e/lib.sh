@@ -63,9 +63,10 @@ finish() {
 	rmdir /sys/fs/cgroup/deck /sys/fs/cgroup/*/deck 2>/dev/null
 	rm -rf "$work"
 	echo "$passed passed, $failed failed"
-	# A script that gave up before its first check has failed as well.
+	# A script that gave up before its first check has failed as well. In a trap a bare `exit` would
+	# give the status before it, too.
 	[ "$failed" = 0 ] && [ "$status" = 0 ]
-	exit
+	exit $?
 }
 trap finish EXIT
 # Cut short by a signal it still clears away.
