@@ -294,7 +294,7 @@ pub fn valid_name(name: &str) -> Result<String> {
 }
 
 /// Puts Docker's defaults where the request says nothing; answers warnings.
-pub(super) fn defaults(request: &mut CreateRequest) -> Vec<String> {
+pub fn defaults(request: &mut CreateRequest) -> Vec<String> {
     let host = &mut request.host;
     if matches!(host.network_mode.as_str(), "" | "default") {
         host.network_mode = "bridge".into();
@@ -345,7 +345,7 @@ pub(super) fn defaults(request: &mut CreateRequest) -> Vec<String> {
 ///
 /// # Errors
 /// 400 when there is no command.
-fn merge(config: &mut ContainerConfig, image: &RunConfig) -> Result<()> {
+pub fn merge(config: &mut ContainerConfig, image: &RunConfig) -> Result<()> {
     if config.user.is_empty() {
         config.user.clone_from(&image.user);
     }

@@ -307,7 +307,7 @@ pub(super) fn driver_known(driver: &str) -> Result<()> {
 }
 
 /// Checks the options of the local driver.
-fn check_options(options: &BTreeMap<String, String>) -> Result<()> {
+pub fn check_options(options: &BTreeMap<String, String>) -> Result<()> {
     for key in options.keys() {
         if !matches!(key.as_str(), "type" | "device" | "o") {
             return Err(Error::invalid(format!("create volume: invalid option: \"{key}\"")));

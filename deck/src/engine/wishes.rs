@@ -130,7 +130,7 @@ impl Engine {
 ///
 /// # Errors
 /// An option can't be meant, or the init it asks for is not on this host.
-pub(super) fn plain(config: &ContainerConfig, host: &HostConfig) -> Result<Wishes> {
+pub fn plain(config: &ContainerConfig, host: &HostConfig) -> Result<Wishes> {
     let console = host.console_size;
     Ok(Wishes {
         group_add: host.group_add.clone().unwrap_or_default(),

@@ -19,9 +19,9 @@ mod plan;
 #[cfg(test)]
 mod plan_tests;
 pub mod ports;
-pub(crate) mod records;
+pub mod records;
 mod rules;
-mod spec;
+pub mod spec;
 mod view;
 
 pub use facade::Networks;
