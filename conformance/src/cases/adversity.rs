@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::time::{Instant, SystemTime};
 
 use nix::mount::{MsFlags, mount, umount};
 use serde_json::json;
@@ -18,6 +19,8 @@ use crate::runtime::Output;
 
 /// Commands at once.
 const COMMANDS: usize = 1000;
+/// Says that this machine's clock may be set: it is a virtual one that is thrown away.
+const MAY_SET_CLOCK: &str = "/run/hull-conformance-may-set-the-clock";
 
 /// The chapter.
 pub fn cases() -> Vec<Case> {
@@ -33,6 +36,10 @@ pub fn cases() -> Vec<Case> {
             .needs(Need::File("/usr/bin/unshare"))
             .breaks(refuses("state"))
             .runs(other_clocks),
+        adversity("wall-clock-jumps")
+            .needs(Need::File(MAY_SET_CLOCK))
+            .breaks(refuses("state"))
+            .runs(wall_clock),
         adversity("a-thousand-commands-at-once").breaks(refuses("exec")).runs(a_thousand),
     ]);
     all
@@ -224,7 +231,7 @@ fn other_clocks(c: &mut Context) -> Verdict {
     c.stay(&[]);
     c.write()?;
     let ahead = |words: &[&str]| {
-        let mut command = std::process::Command::new("/usr/bin/unshare");
+        let mut command = Command::new("/usr/bin/unshare");
         command.args(["--time", "--monotonic", "400000000", "--boottime", "400000000"]);
         let inner = c.driver.command();
         command
@@ -246,6 +253,50 @@ fn other_clocks(c: &mut Context) -> Verdict {
     }
     process::settles(<[i32]>::is_empty);
     gone(c, &Container::new(std::rc::Rc::clone(&c.driver), "ahead".into(), c.bundle()))
+}
+
+/// The machine's clock, put right in the end.
+struct WallClock {
+    right: SystemTime,
+    since: Instant,
+}
+
+impl WallClock {
+    /// Sets it to this many seconds from the right time.
+    fn jump(&self, seconds: i64) -> Verdict {
+        let right = self.right + self.since.elapsed();
+        let right = right.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let time = format!("@{}", right.saturating_add_signed(seconds));
+        let set = Command::new("date").args(["--set", &time]).stdout(Stdio::null()).status()?;
+        ensure(set.success(), || format!("date --set {time}: {set}"))
+    }
+}
+
+impl Drop for WallClock {
+    fn drop(&mut self) {
+        let _ = self.jump(0);
+    }
+}
+
+/// Years ahead before start, years back while it runs.
+fn wall_clock(c: &mut Context) -> Verdict {
+    const YEARS: i64 = 10 * 365 * 86400;
+    let clock = WallClock { right: SystemTime::now(), since: Instant::now() };
+    c.stay(&[]);
+    let container = c.create()?;
+    clock.jump(YEARS)?;
+    ensure(container.status()? == "created", || "the container is lost".into())?;
+    worked("start", &container.call("start", &[])?)?;
+    container.seen()?;
+    clock.jump(-YEARS)?;
+    ensure(container.status()? == "running", || "the container is lost".into())?;
+    worked("exec", &container.exec(&[], &["/probe", "exit", "0"])?)?;
+    worked("kill", &container.call("kill", &["KILL"])?)?;
+    container.wait()?;
+    clock.jump(0)?;
+    ensure(container.status()? == "stopped", || "it is not stopped".into())?;
+    worked("delete", &container.call("delete", &[])?)?;
+    c.nothing_left(&container)
 }
 
 fn a_thousand(c: &mut Context) -> Verdict {
