@@ -39,3 +39,8 @@ FUZZ_SECONDS ?= 60
 fuzz: ## Fuzz every parser of hostile input, FUZZ_SECONDS each
 	.ci/packages build fuzz
 	@for directory in $(wildcard */fuzz); do .ci/fuzz $$directory $(FUZZ_SECONDS) || exit 1; done
+
+.PHONY: sanitize
+sanitize: ## Unsafe code under AddressSanitizer and Miri (rustup's nightly toolchain)
+	.ci/packages build fuzz
+	.ci/sanitize
