@@ -12,6 +12,7 @@ pub mod engine;
 pub mod error;
 pub mod image;
 pub mod net;
+pub mod privileges;
 pub mod store;
 pub mod supervise;
 

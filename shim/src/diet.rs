@@ -3,6 +3,8 @@
 //! Only capabilities: a system call filter is inherited by every child for good (seccomp(2)), so
 //! the server's would be its containers' too. A program that root executes has all capabilities of
 //! the bounding set again (capabilities(7)), so engines and loggers lose nothing.
+//!
+//! Deck's processes that run its engine do the same with a list of their own.
 
 use crate::error::{At, Result};
 use crate::sys;
@@ -34,20 +36,21 @@ const KEPT: [(&str, u32); 14] = [
     ("CAP_MKNOD", 27),
 ];
 
-/// The mask of what is kept.
-fn kept() -> u64 {
+/// The mask of what the shim keeps, a bit for each number of linux/capability.h.
+pub fn kept() -> u64 {
     KEPT.iter().fold(0, |mask, (_, number)| mask | 1 << number)
 }
 
-/// Gives up all other capabilities; an ordinary user has none to give up.
+/// Gives up all effective and permitted capabilities of this thread, and of those it will start,
+/// but those in `mask`; an ordinary user has none to give up.
 ///
 /// # Errors
 /// capget(2), capset(2).
-pub fn keep_to() -> Result<()> {
+pub fn keep_to(mask: u64) -> Result<()> {
     if !geteuid().is_root() {
         return Ok(());
     }
-    sys::limit_capabilities(kept()).at(|| "give up capabilities".to_owned())
+    sys::limit_capabilities(mask).at(|| "give up capabilities".to_owned())
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! A containerd shim (runtime v2) for hull, and for every engine with runc's command line.
 //!
 //! For whoever talks to a running shim: [`proto`] has the messages, [`ttrpc`] the protocol and a
-//! blocking client.
+//! blocking client. [`diet`] is for servers that keep few privileges.
 
 mod args;
 mod bootstrap;
 mod cgroup;
 pub mod cli;
 mod delete;
-mod diet;
+pub mod diet;
 mod engine;
 pub mod error;
 mod files;

@@ -5,6 +5,7 @@ use super::tls;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::privileges;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,8 @@ async fn serve(options: &Options) -> Result<()> {
     for host in hosts {
         listeners.extend(Listener::open(host, options.group.as_deref(), tls.as_ref())?);
     }
+    // Before any worker thread is there.
+    privileges::engine()?;
     let engine = Arc::new(Engine::open(options.config.clone())?);
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();

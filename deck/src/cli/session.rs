@@ -6,7 +6,7 @@ use super::client::{Client, Io, Transport, tls};
 use super::settings::{self, Settings};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::{Error, Result, api};
+use crate::{Error, Result, api, privileges};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -32,7 +32,11 @@ impl Session {
         let tls = tls_files(global, &settings);
         let host = host(global)?;
         let transport = match endpoint::parse(&host, tls.is_some())? {
-            Endpoint::Own => own(config_root),
+            Endpoint::Own => {
+                // The engine will be in this process, which has one thread yet.
+                privileges::engine()?;
+                own(config_root)
+            }
             other => Transport::remote(other, tls.as_ref())?,
         };
         Ok(Self { client: Client::new(transport), settings })

@@ -117,8 +117,10 @@ impl Engine {
         let into = apply::Root::open(&fd_path(target.as_fd()))?;
         let layer = apply::Options::layer(apply::Whiteouts::Literal);
         let options = apply::Options { replace: !keep, ..layer };
-        let mut plain = crate::image::decompress::reader(Box::new(&mut reader))?;
-        apply::apply(&into, &mut plain, &options).map(drop)
+        crate::privileges::files(|| {
+            let mut plain = crate::image::decompress::reader(Box::new(&mut reader))?;
+            apply::apply(&into, &mut plain, &options).map(drop)
+        })
     }
 
     /// Whether no volume covers a path.

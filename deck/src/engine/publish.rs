@@ -109,6 +109,7 @@ fn forgive(result: Result<()>) -> Result<()> {
 
 /// Runs work on an engine of its own.
 fn run(config: Config, work: impl FnOnce(&Engine) -> Result<()> + Send + 'static) -> Result<()> {
+    crate::privileges::engine()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -160,16 +160,18 @@ impl Root {
         fstat(self.open_with(path, OFlag::O_PATH | OFlag::O_NOFOLLOW)?.as_fd())
     }
 
-    /// Runs `work` on a thread whose root directory is the container's: no path leads out.
+    /// Runs `work` on a thread whose root directory is the container's: no path leads out, and there
+    /// is nothing it can do but work on files.
     ///
     /// # Errors
-    /// chroot(2) fails; those of the work.
+    /// chroot(2) fails, or the filter can't be set; those of the work.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 unshare(CloneFlags::CLONE_FS).at(|| "unshare(CLONE_FS)")?;
                 nix::unistd::fchdir(self.fd.as_fd()).at(|| "enter the container's root")?;
                 nix::unistd::chroot(".").at(|| "chroot to the container's root")?;
+                crate::privileges::only_files()?;
                 work()
             });
             thread.join().unwrap_or_else(|_| Err(Error::internal("a worker died")))

@@ -6,6 +6,7 @@ use crate::image::decompress;
 use crate::image::digest::Hasher;
 use crate::image::store::{Staging, Store, files};
 use crate::image::{Digest, apply::Applied};
+use crate::privileges;
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::io::Read;
@@ -37,11 +38,14 @@ pub fn unpack(store: &Store, raw: Box<dyn Read + Send + '_>) -> Result<Unpacked>
     let root = Root::open(&diff)?;
     let compressed = Arc::new(AtomicU64::new(0));
     let counted = Counted { reader: raw, count: Arc::clone(&compressed) };
-    let plain = decompress::reader(Box::new(counted))?;
-    let mut hashed = Hashed::new(plain, compressed, BOMB_SIZE);
-    let Applied { size, implied, .. } =
-        apply::apply(&root, &mut hashed, &Options::layer(Whiteouts::Overlay))?;
-    Ok(Unpacked { staging, diff: hashed.hasher.finish(), size, implied })
+    let (diff, Applied { size, implied, .. }) = privileges::files(|| {
+        let plain = decompress::reader(Box::new(counted))?;
+        let mut hashed = Hashed::new(plain, compressed, BOMB_SIZE);
+        let options = Options::layer(Whiteouts::Overlay);
+        let applied = apply::apply(&root, &mut hashed, &options)?;
+        Ok((hashed.hasher.finish(), applied))
+    })?;
+    Ok(Unpacked { staging, diff, size, implied })
 }
 
 impl Unpacked {

@@ -47,7 +47,12 @@ image() {
 	tar -C "$root" -c . | $docker import - box:1
 }
 
+# The server has the capabilities of deck/src/privileges/mod.rs and no others (CAP_SYS_RESOURCE, bit
+# 24, where this machine gives it). What it executes has all of root's again, or nothing below works.
+capabilities() { awk '/^Cap(Eff|Prm):/ {print $1, $2}' "/proc/$server/status" | paste -sd ' '; }
+
 serve
+is 'the server keeps seventeen capabilities' 'CapPrm: 000000008[89]2c16ff CapEff: 000000008[89]2c16ff' capabilities
 image >"$work/imported"
 is import 'sha256:*' cat "$work/imported"
 net=(--network none)

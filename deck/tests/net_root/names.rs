@@ -200,6 +200,7 @@ fn the_server_comes_and_goes(world: &World) {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     assert!(status.contains("Uid:\t65534\t65534\t65534\t65534"), "{status}");
     assert!(status.contains("CapEff:\t0000000000000000"), "{status}");
+    assert!(status.contains("Seccomp:\t2") && status.contains("NoNewPrivs:\t1"), "{status}");
     // Killed: the next container, or a look at everything, brings it back for all, even while the
     // kernel still closes the killed one's descriptors.
     for revive in [true, true, true, false] {

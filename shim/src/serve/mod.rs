@@ -131,7 +131,7 @@ impl Server {
         }
         wanted.thread_block().at(|| "block signals".to_owned())?;
         set_child_subreaper(true).at(|| "become a subreaper".to_owned())?;
-        diet::keep_to()?;
+        diet::keep_to(diet::kept())?;
         let listener = match (inherited, &args.socket) {
             (Some(fd), _) => UnixListener::from(fd),
             (None, Some(path)) => {

@@ -42,6 +42,7 @@ pub fn run(directory: &Path) -> Result<()> {
     let _ = setsid();
     let mut server = Server::open(directory)?;
     drop_privileges()?;
+    crate::privileges::answers()?;
     server.load()?;
     writeln!(io::stdout()).at(|| "tell the starter")?;
     // The starter waits for a closed pipe no longer than for the byte.
