@@ -334,10 +334,16 @@ impl Container {
         self.create_with(&[]).ok();
     }
 
-    /// `start`, which must succeed.
+    /// `start`, which must succeed; the program runs after it, if it has not ended already.
     #[track_caller]
     pub fn start(&self) {
         self.call(&["start", &self.id]).ok();
+        if matches!(kind(), Kind::Runc(..)) {
+            // runc does not wait for the execve(2), amid which cgroup v1 freezes nobody for good.
+            let comm = format!("/proc/{}/comm", self.pid());
+            let waits = || fs::read(&comm).is_ok_and(|name| name.starts_with(b"runc:["));
+            eventually("the program", || !waits());
+        }
     }
 
     /// `create` and `start`.
