@@ -304,3 +304,31 @@ fn config_changes_after_create_do_not_reach_the_program() {
     c.stopped();
     assert_eq!(fs::read_to_string(out).unwrap(), "first\n");
 }
+
+/// /proc shows start times in the reader's time namespace, a day later here.
+#[test]
+fn clocks_of_another_time_namespace_make_no_container_dead() {
+    lacks!(
+        Kind::Runc(..) => "knows one time namespace",
+        Kind::Crun(..) => "knows one time namespace",
+    );
+    if !fs::exists("/proc/self/ns/time").unwrap() {
+        return crate::harness::skip("the kernel has no time namespaces");
+    }
+    let ahead = "ahead='unshare --time --monotonic 86400 --boottime 86400';";
+    let c = Container::sleeping().up();
+    let seen = c.host_sh(&format!("{ahead} $ahead $rt state $id")).ok();
+    assert!(seen.contains("\"status\": \"running\""), "{seen}");
+    c.host_sh(&format!("{ahead} $ahead $rt kill $id KILL")).ok();
+    c.stopped();
+    c.host_sh(&format!("{ahead} $ahead $rt delete $id")).ok();
+    // The other way about: made there, seen from here.
+    c.host_sh(&format!("{ahead} $ahead $rt create $id >out 2>&1 </dev/null")).ok();
+    assert_eq!(c.status(), "created");
+    c.start();
+    assert_eq!(c.status(), "running");
+    c.kill("KILL").ok();
+    c.stopped();
+    c.delete(&[]).ok();
+    assert!(c.leftovers().is_empty(), "{:?}", c.leftovers());
+}
