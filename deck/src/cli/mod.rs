@@ -43,10 +43,19 @@ pub fn main() -> ExitCode {
 fn told(failure: &Failure) -> ExitCode {
     if let Some(message) = &failure.message {
         for line in message.lines() {
-            output::note(format!("deck: {line}"));
+            output::note(format!("deck: {}", harmless(line)));
         }
     }
     ExitCode::from(failure.code)
+}
+
+/// Messages quote images, registries and other hosts: control characters of theirs are not the
+/// terminal's to obey.
+fn harmless(line: &str) -> String {
+    let kept = |c: char| c == '\t' || !c.is_control();
+    line.chars()
+        .map(|c| if kept(c) { c.to_string() } else { c.escape_default().to_string() })
+        .collect()
 }
 
 fn start(cli: args::Cli) -> Outcome {
@@ -68,4 +77,13 @@ fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
     // A read of the terminal that never ends must not hold the process.
     runtime.shutdown_background();
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn messages_do_not_steer_the_terminal() {
+        let line = super::harmless("a\tb \u{1b}[31mé\r\u{9b}2J");
+        assert_eq!(line, "a\tb \\u{1b}[31mé\\r\\u{9b}2J");
+    }
 }

@@ -3,6 +3,7 @@
 
 use crate::error::{At, Error, Result};
 use crate::image::apply::path::clean;
+use crate::image::apply::wording;
 use crate::image::ingest::{self, Job, NewImage};
 use crate::image::layers::{Cancel, blocking};
 use crate::image::layout::{self, Archived};
@@ -100,8 +101,9 @@ fn load_blocking(
 
 /// Writes all members to disk, hashing them.
 fn spool(staging: &Staging, plain: Box<dyn Read + Send>) -> Result<Members> {
-    let unreadable =
-        |error: std::io::Error| Error::invalid(format!("Error processing tar file: {error}"));
+    let unreadable = |error: std::io::Error| {
+        Error::invalid(format!("Error processing tar file: {}", wording(&error)))
+    };
     let mut members = Members::default();
     let mut archive = tar::Archive::new(plain);
     let mut buffer = vec![0; 256 << 10];

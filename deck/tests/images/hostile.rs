@@ -162,6 +162,15 @@ fn lies_about_content_are_found() {
 }
 
 #[test]
+fn a_text_is_no_archive_and_is_not_quoted_whole() {
+    let text = b"\x1b[2Jroot:x:0:0\ndaemon:x:1:1:".repeat(100);
+    let home = Home::new();
+    let error = load(&home.images(), text).expect_err("loaded");
+    assert!(!error.message.contains(char::is_control), "{error}");
+    assert!(error.message.len() < 300, "{error}");
+}
+
+#[test]
 fn a_truncated_archive_is_refused() {
     let whole = docker_archive("bad:1", &layers());
     for length in [100, 700, whole.len() / 2] {

@@ -95,7 +95,14 @@ fn malformed(error: std::io::Error) -> Error {
     if let Some(own) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         return Error::new(own.status, own.message.clone());
     }
-    Error::invalid(format!("archive: {error}"))
+    Error::invalid(format!("archive: {}", wording(&error)))
+}
+
+/// What reading an archive met, as one short line: the tar crate quotes header fields as they are.
+pub fn wording(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.chars().take(120).flat_map(char::escape_debug).collect()
 }
 
 /// Ends with an error where the archive grows too large.
