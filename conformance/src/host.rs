@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::Kernel;
+
 /// Facts of the machine, looked up once.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Host {
@@ -19,10 +21,12 @@ pub struct Host {
     pub unified: Option<PathBuf>,
     /// Controllers of the unified hierarchy.
     pub controllers: Vec<String>,
+    /// What the kernel can do.
+    pub kernel: Kernel,
 }
 
 impl Host {
-    /// Looks.
+    /// Looks; the kernel is left to [`Kernel::look`], which needs the probe.
     pub fn look() -> Self {
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let mut host = Self { euid: nix::unistd::geteuid().as_raw(), ..Self::default() };

@@ -17,6 +17,7 @@ mod expected;
 mod faults;
 mod host;
 mod json;
+mod kernel;
 mod mutant;
 mod needs;
 mod observation;

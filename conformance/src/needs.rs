@@ -33,6 +33,12 @@ pub enum Need {
     Features,
     /// The processor is x86_64.
     X86,
+    /// The kernel takes system calls by `int 0x80` from a 64-bit process.
+    Interrupt,
+    /// The kernel has namespaces of this kind, by its name in /proc/PID/ns.
+    Namespace(&'static str),
+    /// The kernel can map the ids of a tmpfs.
+    Idmap,
 }
 
 impl Need {
@@ -59,6 +65,12 @@ impl Need {
                 runtime.features.is_none().then(|| "the runtime has no `features`".into())
             }
             Self::X86 => (!cfg!(target_arch = "x86_64")).then(|| "needs x86_64".into()),
+            Self::Interrupt => (host.kernel.interrupt.as_ref())
+                .map(|error| format!("this kernel takes no system call by int 0x80: {error}")),
+            Self::Namespace(link) => (!Path::new("/proc/self/ns").join(link).exists())
+                .then(|| format!("this kernel lacks {link} namespaces")),
+            Self::Idmap => (host.kernel.idmap.as_ref())
+                .map(|error| format!("this kernel can't map the ids of a tmpfs: {error}")),
         }
     }
 }

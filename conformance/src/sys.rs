@@ -17,10 +17,7 @@ fn check(result: libc::c_long) -> Result<libc::c_long, Errno> {
 /// A descriptor of the process `pid` (pidfd_open(2)).
 pub fn pidfd(pid: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: pidfd_open takes two integers.
-    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
-    let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
 }
 
 /// Sends `signal` to the process behind a pidfd.
@@ -263,6 +260,56 @@ fn interface(name: &str) -> Result<libc::ifreq, Errno> {
         *slot = byte.cast_signed();
     }
     Ok(request)
+}
+
+/// Maps the ids of a new tmpfs, mounted nowhere, as the user namespace has them (MOUNT_ATTR_IDMAP,
+/// mount_setattr(2)).
+pub fn idmap_tmpfs(namespace: &std::fs::File) -> Result<(), Errno> {
+    const FSCONFIG_CMD_CREATE: i32 = 6;
+    let null = std::ptr::null::<libc::c_char>();
+    // SAFETY: the name is a C string; 1 is FSOPEN_CLOEXEC.
+    let context = owned(unsafe { libc::syscall(libc::SYS_fsopen, c"tmpfs".as_ptr(), 1) })?;
+    let context = context.as_raw_fd();
+    // SAFETY: the command takes neither key nor value.
+    check(unsafe {
+        libc::syscall(libc::SYS_fsconfig, context, FSCONFIG_CMD_CREATE, null, null, 0)
+    })?;
+    // SAFETY: integers only; 1 is FSMOUNT_CLOEXEC.
+    let mount = owned(unsafe { libc::syscall(libc::SYS_fsmount, context, 1, 0) })?;
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: u64::from(namespace.as_raw_fd().cast_unsigned()),
+    };
+    // SAFETY: the path is a C string; the kernel reads as much of the structure as it is told.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    })
+    .map(drop)
+}
+
+/// Takes ownership of the descriptor that a system call gave.
+fn owned(result: libc::c_long) -> Result<OwnedFd, Errno> {
+    let fd = RawFd::try_from(check(result)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Lets `command` have a user namespace of its own, without mappings yet.
+pub fn unshare_user_before_exec(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let unshare = || nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER);
+    let unshared = move || unshare().map_err(std::io::Error::from);
+    // SAFETY: in the new process it makes one system call and touches nothing else.
+    unsafe { command.pre_exec(unshared) };
 }
 
 /// Lets `command` be traced by the thread that starts it, from its execve on (PTRACE_TRACEME).

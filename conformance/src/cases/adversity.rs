@@ -32,7 +32,7 @@ pub fn cases() -> Vec<Case> {
             .breaks(refuses("delete"))
             .runs(pids_limit),
         adversity("clocks-of-another-time-namespace")
-            .needs(Need::File("/proc/self/ns/time"))
+            .needs(Need::Namespace("time"))
             .needs(Need::File("/usr/bin/unshare"))
             .breaks(refuses("state"))
             .runs(other_clocks),

@@ -202,6 +202,7 @@ fn idmaps() -> Vec<Case> {
             .cites("config.md:154.4 the runtime MUST use those values for the mount's mapping")
             .needs(Need::Root)
             .needs(Need::Spec("1.2.0"))
+            .needs(Need::Idmap)
             .needs(claim())
             .breaks(Break::All(vec![
                 drops("/mounts/4/uidMappings"),
@@ -216,6 +217,7 @@ fn idmaps() -> Vec<Case> {
             .cites("config.md:155.4 the runtime MUST use those values for the mount's mapping")
             .needs(Need::Root)
             .needs(Need::Spec("1.2.0"))
+            .needs(Need::Idmap)
             .needs(claim())
             .breaks(sets("/mounts/4/options", json!(["rbind", "idmap"])))
             .runs(move |c| ridmapped(c, "ridmap", "rbind")),

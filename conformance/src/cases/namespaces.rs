@@ -93,6 +93,7 @@ fn created(kind: &'static str, link: &'static str) -> Case {
         .cites("features-linux.md:8 MUST recognize the elements in this array")
         .needs(Need::Root)
         .needs(since(kind))
+        .needs(Need::Namespace(link))
         .needs(claim(kind))
         .breaks(broken)
         .runs(move |c| {
@@ -226,6 +227,7 @@ fn time() -> Vec<Case> {
             .cites("runtime.md:113 MUST be applied")
             .needs(Need::Root)
             .needs(since("time"))
+            .needs(Need::Namespace("time"))
             .needs(claim("time"))
             .breaks(drops("/linux/timeOffsets"))
             .runs(|c| {

@@ -92,6 +92,7 @@ fn actions() -> Vec<Case> {
             .cites("runtime.md:113 MUST be applied")
             .cites("features-linux.md:111 MUST recognize the elements in this array")
             .needs(Need::X86)
+            .needs(Need::Interrupt)
             .needs(claim("archs", json!("SCMP_ARCH_X86")))
             .breaks(drops("/linux/seccomp"))
             .runs(|c| {

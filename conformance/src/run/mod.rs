@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::case::{Case, Stop};
 use crate::host::Host;
+use crate::kernel::Kernel;
 use crate::outcome::Outcome;
 use crate::runtime::Runtime;
 use crate::{faults, process, sys};
@@ -36,7 +37,7 @@ pub struct Workshop {
 
 impl Workshop {
     /// Makes the directory and puts the probe and the mutant into it.
-    pub fn new(host: Host, points: Option<usize>) -> std::io::Result<Self> {
+    pub fn new(mut host: Host, points: Option<usize>) -> std::io::Result<Self> {
         sys::become_subreaper()?;
         let tag = format!("hull-conformance-{}", std::process::id());
         let dir = std::env::temp_dir().join(&tag);
@@ -47,6 +48,7 @@ impl Workshop {
         std::fs::set_permissions(dir.join("probe"), std::fs::Permissions::from_mode(0o755))?;
         // A link, not a copy: it may lie on a file system mounted noexec for others.
         std::fs::hard_link(dir.join("probe"), dir.join("mutant"))?;
+        host.kernel = Kernel::look(&dir.join("probe"));
         Ok(Self { dir, tag, host, points })
     }
 

@@ -48,7 +48,7 @@ fn fault(name: &str, pointer: &'static str, value: Value) -> Case {
         start = start.needs(Need::Spec(version));
     }
     if pointer.starts_with("/linux/timeOffsets") {
-        start = start.needs(Need::File("/proc/self/ns/time"));
+        start = start.needs(Need::Namespace("time"));
     }
     start.breaks(Break::Repair).runs(move |c| {
         surround(c, pointer);

@@ -107,6 +107,7 @@ fn protection() -> Vec<Case> {
             }),
         attack("filter-of-the-other-entry", "seccomp by-passed through another ABI")
             .needs(Need::X86)
+            .needs(Need::Interrupt)
             .breaks(drops("/linux/seccomp"))
             .runs(|c| {
                 // No architecture is named: what the filter can't judge must not pass it.
