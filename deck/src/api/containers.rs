@@ -48,18 +48,22 @@ pub async fn route(call: Call, path: &[&str]) -> Result<Answer> {
         }
         (&Method::DELETE, [id]) => {
             let id = id.to_string();
-            let (force, volumes, link) = (call.flag("force"), call.flag("v"), call.flag("link"));
-            if link {
-                return Err(Error::unsupported(
-                    "links of the default bridge are not removed alone",
-                ));
+            let (force, volumes) = (call.flag("force"), call.flag("v"));
+            if call.flag("link") {
+                return Err(link_alone());
             }
             work(&call, move |engine| engine.remove(&id, force, volumes)).await?;
             Ok(answer::no_content())
         }
+        // Of a link the path is that of the container that has it, and the link's name.
+        (&Method::DELETE, [_, _]) if call.flag("link") => Err(link_alone()),
         (&Method::POST, [id, verb]) => act(call, id, verb).await,
         _ => Err(not_found()),
     }
+}
+
+fn link_alone() -> Error {
+    Error::unsupported("links of the default bridge are not removed alone")
 }
 
 /// Runs a call of the engine.

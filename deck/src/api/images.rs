@@ -93,9 +93,17 @@ fn platform(call: &Call) -> Result<Option<Platform>> {
     }
 }
 
-/// Answers with lines of progress while work is done; an error is the last line, unless it comes
-/// before all others: then it is the answer.
-async fn progress<F, Fut>(work: F) -> Result<Answer>
+/// How an error is told that comes before any progress.
+#[derive(Clone, Copy)]
+enum Early {
+    /// As the answer.
+    Answer,
+    /// As a line like any later one: clients look there alone.
+    Line,
+}
+
+/// Answers with lines of progress while work is done; an error is the last line.
+async fn progress<F, Fut>(early: Early, work: F) -> Result<Answer>
 where
     F: FnOnce(Sink) -> Fut + Send + 'static,
     Fut: Future<Output = Result<()>> + Send + 'static,
@@ -105,8 +113,14 @@ where
     let sink: Sink = Arc::new(move |step: Progress| drop(tell.send(step.to_json())));
     let mut worker = tokio::spawn(work(sink));
     let Some(first) = lines.recv().await else {
-        worker.await.map_err(|error| Error::internal(format!("a worker died: {error}")))??;
-        return Ok(answer::bytes(StatusCode::OK, "application/json", Bytes::new()));
+        let done =
+            worker.await.map_err(|error| Error::internal(format!("a worker died: {error}")))?;
+        let body = match (early, done) {
+            (_, Ok(())) => Bytes::new(),
+            (Early::Answer, Err(error)) => return Err(error),
+            (Early::Line, Err(error)) => error_line(&error),
+        };
+        return Ok(answer::bytes(StatusCode::OK, "application/json", body));
     };
     let (sender, body) = answer::channel();
     tokio::spawn(async move {
@@ -120,13 +134,16 @@ where
             next = lines.recv().await;
         }
         if let Ok(Err(error)) = (&mut worker).await {
-            let line = json!({
-                "errorDetail": { "message": error.message }, "error": error.message
-            });
-            drop(sender.send(Bytes::from(format!("{line}\r\n"))).await);
+            drop(sender.send(error_line(&error)).await);
         }
     });
     Ok(answer::stream("application/json", body))
+}
+
+/// An error among lines of progress.
+fn error_line(error: &Error) -> Bytes {
+    let line = json!({ "errorDetail": { "message": error.message }, "error": error.message });
+    Bytes::from(format!("{line}\r\n"))
 }
 
 /// Pull, or import with `fromSrc`.
@@ -140,12 +157,20 @@ async fn create(call: Call) -> Result<Answer> {
     if name.is_empty() {
         return Err(Error::invalid("missing parameter: fromImage or fromSrc"));
     }
-    let reference = name.parse::<Reference>()?.or_latest();
+    // `pull --all-tags` of older clients has the colon still.
+    let reference = name.strip_suffix(':').unwrap_or(&name).parse::<Reference>()?;
     let auth = auth(&call)?;
     let engine = call.engine.clone();
-    progress(move |sink| async move {
-        let image = engine.images.pull(&reference, platform.as_ref(), auth.as_ref(), &sink).await?;
-        engine.emit_image(image.id.as_str(), &reference.familiar(), "pull");
+    progress(Early::Answer, move |sink| async move {
+        let (images, platform, auth) = (&engine.images, platform.as_ref(), auth.as_ref());
+        let pulled = if reference.tag.is_none() && reference.digest.is_none() {
+            images.pull_all(&reference, platform, auth, &sink).await?
+        } else {
+            vec![images.pull(&reference, platform, auth, &sink).await?]
+        };
+        for image in pulled {
+            engine.emit_image(image.id.as_str(), &reference.familiar(), "pull");
+        }
         Ok(())
     })
     .await
@@ -165,7 +190,7 @@ async fn import(call: Call, source: &str, platform: Option<Platform>) -> Result<
     };
     let engine = call.engine.clone();
     let reader = body_reader(call.request.into_body());
-    progress(move |sink| async move {
+    progress(Early::Answer, move |sink| async move {
         engine.import_image(imported, Box::new(reader), &sink).await.map(drop)
     })
     .await
@@ -176,7 +201,7 @@ async fn load(call: Call) -> Result<Answer> {
     let quiet = call.flag("quiet");
     let engine = call.engine.clone();
     let reader = body_reader(call.request.into_body());
-    progress(move |sink| async move {
+    progress(Early::Line, move |sink| async move {
         let outer = sink.clone();
         let quiet: Sink = Arc::new(move |step| {
             if !quiet || matches!(step, Progress::Stream(_)) {
@@ -219,11 +244,11 @@ fn save(call: &Call, name: Option<String>) -> Result<Answer> {
 }
 
 async fn push(call: Call, name: &str) -> Result<Answer> {
-    let reference = joined(name, &call.text("tag"))?.parse::<Reference>()?.or_latest();
+    // Without a tag all of them are meant.
+    let reference = joined(name, &call.text("tag"))?.parse::<Reference>()?;
     let auth = auth(&call)?;
     let engine = call.engine.clone();
-    engine.images.resolve(&reference.familiar())?;
-    progress(move |sink| async move {
+    progress(Early::Answer, move |sink| async move {
         engine.images.push(&reference, auth.as_ref(), &sink).await?;
         engine.emit_image(&reference.familiar(), &reference.familiar(), "push");
         Ok(())

@@ -87,6 +87,20 @@ impl Images {
         pull::pull(self, reference, platform, auth, progress).await
     }
 
+    /// Fetches all tags of a repository, one after another; what was pulled before an error stays.
+    ///
+    /// # Errors
+    /// Those of [`Self::pull`], and of the list of tags.
+    pub async fn pull_all(
+        &self,
+        repository: &Reference,
+        platform: Option<&Platform>,
+        auth: Option<&Auth>,
+        progress: &Sink,
+    ) -> Result<Vec<Image>> {
+        pull::pull_all(self, repository, platform, auth, progress).await
+    }
+
     /// Sends an image to its name's registry.
     ///
     /// # Errors

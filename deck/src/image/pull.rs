@@ -31,21 +31,48 @@ pub async fn pull(
 ) -> Result<Image> {
     let reference = reference.clone().or_latest();
     let repository = Repository::open(&all.config, &reference, auth, Scope::Pull)?;
+    pull_from(all, &repository, &reference, platform, sink).await
+}
+
+/// See [`Images::pull_all`].
+pub async fn pull_all(
+    all: &Images,
+    reference: &Reference,
+    platform: Option<&Platform>,
+    auth: Option<&Auth>,
+    sink: &Sink,
+) -> Result<Vec<Image>> {
+    let repository = Repository::open(&all.config, reference, auth, Scope::Pull)?;
+    let mut images = Vec::new();
+    for tag in repository.tags().await? {
+        let named = reference.with_tag(&tag)?;
+        images.push(pull_from(all, &repository, &named, platform, sink).await?);
+    }
+    Ok(images)
+}
+
+async fn pull_from(
+    all: &Images,
+    repository: &Repository,
+    reference: &Reference,
+    platform: Option<&Platform>,
+    sink: &Sink,
+) -> Result<Image> {
     let top = repository.manifest(reference.target()).await?;
     sink(Progress::Status {
         status: format!("Pulling from {}", reference.repository),
         id: Some(reference.target().to_owned()),
     });
     let wanted = platform.cloned().unwrap_or_else(Platform::host);
-    let (fetched, manifest) = choose(&repository, &top, &wanted).await?;
-    let names = Names { reference: &reference, top: &top.digest };
+    let (fetched, manifest) = choose(repository, &top, &wanted).await?;
+    let names = Names { reference, top: &top.digest };
     let id = manifest.config.digest.clone();
     let known = known(&all.store, &id, &fetched.digest, &names)?;
     if !known {
         let store = Arc::clone(&all.store);
         let share = blocking(move |_| store.share()).await?;
         let added = async {
-            let image = assemble(all, &repository, &fetched, &manifest, &names, sink).await?;
+            let image = assemble(all, repository, &fetched, &manifest, &names, sink).await?;
             let store = Arc::clone(&all.store);
             blocking(move |_| ingest::store(&store, &image)).await
         };

@@ -144,6 +144,20 @@ $docker run -d --name h1 --health-cmd true --health-interval 1s --network none b
 status health 0 until_true says healthy h1 '{{.State.Health.Status}}'
 is events '*create*start*die*' sh -c "$docker events --since 1h --until 0s --filter container=r1 --format '{{.Action}}'"
 
+# What no command of Docker's shows as it is. api METHOD PATH [BODY]: the answer with its head.
+api() {
+	perl -MIO::Socket::UNIX -e '
+		my ($socket, $method, $path, $body) = @ARGV;
+		my $engine = IO::Socket::UNIX->new(Peer => $socket) or die $!;
+		printf $engine "%s %s HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s",
+			$method, $path, length $body, $body;
+		print <$engine>;' "$work/s" "$1" "$2" "${3:-}"
+}
+is 'a bad archive is told where clients look' '*200 OK*"errorDetail":{"message":*' \
+	api POST /images/load 'no archive'
+is 'a link alone is not removed' '*501 Not Implemented*not removed alone*' \
+	api DELETE '/containers/h1/alias?link=1'
+
 # Whatever is killed, ps tells the truth.
 $docker run -d --name k1 --network none box:1 sleep 1000 >/dev/null
 kill -9 "$server"; wait "$server" 2>/dev/null

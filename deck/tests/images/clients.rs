@@ -359,3 +359,25 @@ fn what_is_no_name_is_told_in_one_line() {
         bad(deck(&home).args(["pull", name]));
     }
 }
+
+#[test]
+fn all_tags_are_pushed_and_pulled() {
+    let registry = Registry::start(Guard::None);
+    let repository = format!("{}/made", registry.host);
+    let home = home(&format!("{repository}:1"));
+    good(deck(&home).args(["tag", "made:1", &format!("{repository}:two")]));
+    let said = good(deck(&home).args(["push", "--all-tags", "--quiet", &repository]));
+    assert_eq!(said.trim_end(), repository);
+    let other = Home::new();
+    let said = good(deck(&other).args(["pull", "--all-tags", &repository]));
+    assert_eq!(said.lines().last(), Some(repository.as_str()));
+    let format = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
+    let listed = good(deck(&other).args(format));
+    let mut names: Vec<&str> = listed.lines().collect();
+    names.sort_unstable();
+    assert_eq!(names, [format!("{repository}:1"), format!("{repository}:two")]);
+    let error = bad(deck(&other).args(["pull", "--all-tags", &format!("{}/none", registry.host)]));
+    assert!(error.contains("repository name not known to registry"), "{error}");
+    let error = bad(deck(&other).args(["push", "--all-tags", "nosuch"]));
+    assert!(error.contains("does not exist locally with the tag: nosuch"), "{error}");
+}

@@ -12,6 +12,7 @@ mod hosts;
 mod http;
 mod proxy;
 pub mod search;
+mod tags;
 mod tls;
 pub mod upload;
 
@@ -37,6 +38,14 @@ pub struct Fetched {
     pub media_type: Option<String>,
     /// Digest of the bytes.
     pub digest: Digest,
+}
+
+/// A small document, as it came.
+struct Small {
+    bytes: Vec<u8>,
+    media_type: Option<String>,
+    /// Whether it is a page of a list that goes on.
+    more: bool,
 }
 
 /// One repository of one registry, through its mirrors or itself.
@@ -121,7 +130,7 @@ impl Repository {
             let uri = endpoint.uri(&path)?;
             let headers = [(ACCEPT, accept.clone())];
             match self.read(endpoint, &uri, &headers, MAX_MANIFEST).await {
-                Ok((bytes, media_type)) => return verify(target, bytes, media_type),
+                Ok(read) => return verify(target, read.bytes, read.media_type),
                 // The registry's own answer, the last, is what counts.
                 Err(error) => failure = Some(error),
             }
@@ -143,20 +152,20 @@ impl Repository {
         uri: &Uri,
         headers: &[(hyper::header::HeaderName, String)],
         most: u64,
-    ) -> Result<(Vec<u8>, Option<String>)> {
+    ) -> Result<Small> {
         let mut backoff = backoff::Backoff::default();
         loop {
             let attempt = async {
                 let answer = self.call(endpoint, Method::GET, uri, headers, Body::Empty).await?;
                 let media_type = answer.header(CONTENT_TYPE.as_str());
-                Ok((answer.expect(StatusCode::OK).await?.bytes(most).await?, media_type))
+                // Parameters say nothing about the kind.
+                let kind = |text: String| text.split(';').next().map(|t| t.trim().to_owned());
+                let more = answer.header("link").is_some();
+                let bytes = answer.expect(StatusCode::OK).await?.bytes(most).await?;
+                Ok(Small { bytes, media_type: media_type.and_then(kind), more })
             };
             match attempt.await {
-                Ok((bytes, media_type)) => {
-                    // Parameters say nothing about the kind.
-                    let kind = |text: String| text.split(';').next().map(|t| t.trim().to_owned());
-                    return Ok((bytes, media_type.and_then(kind)));
-                }
+                Ok(read) => return Ok(read),
                 Err(error) => backoff.wait(error).await?,
             }
         }

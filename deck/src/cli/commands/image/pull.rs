@@ -35,8 +35,8 @@ pub async fn pull(session: &Session, args: Pull) -> Outcome {
         return Err(Failure::new("tag can't be used with --all-tags/-a"));
     }
     if args.all_tags {
-        return stream(session, name, None, args.platform.as_deref(), show(args.quiet, false))
-            .await;
+        stream(session, name, None, args.platform.as_deref(), show(args.quiet, false)).await?;
+        return line(canonical(name));
     }
     let whole = with_default_tag(&args.image);
     if whole != args.image && !args.quiet {

@@ -40,7 +40,8 @@ pub async fn push(session: &Session, args: Push) -> Outcome {
     let show = if args.quiet { Show::Nothing } else { Show::Output };
     progress::show(response.into_body(), show).await?;
     if args.quiet {
-        line(pull::with_default_tag(&args.image))?;
+        let whole = pull::with_default_tag(&args.image);
+        line(if args.all_tags { name } else { &whole })?;
     }
     Ok(())
 }
