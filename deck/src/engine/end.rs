@@ -267,7 +267,5 @@ fn absent(removed: std::io::Result<()>) -> std::io::Result<()> {
 /// Whether a container's process is still the one that was started.
 pub(super) fn lives(container: &Container) -> bool {
     let state = &container.state;
-    state.pid > 0
-        && state.boot == host_state::boot_id()
-        && host_state::start_time(state.pid) == Some(state.pid_start)
+    state.boot == host_state::boot_id() && host_state::is_alive(state.pid, state.pid_start)
 }

@@ -96,7 +96,7 @@ impl Engine {
     pub(super) fn sweep_mounts(&self) {
         let directory = self.config.exec_root.join("mnt");
         for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-            if is_abandoned(&entry.file_name().to_string_lossy(), host_state::start_time) {
+            if is_abandoned(&entry.file_name().to_string_lossy(), host_state::is_alive) {
                 drop(Mounted(entry.path()));
             }
         }
@@ -277,8 +277,8 @@ fn remove_empty(parent: BorrowedFd, name: &CStr) -> nix::Result<()> {
     unlinkat(parent, name, UnlinkatFlags::RemoveDir)
 }
 
-/// A name for a temporary mount of this process: its pid, its start time in clock ticks after boot
-/// (proc_pid_stat(5)) and what makes it unique.
+/// A name for a temporary mount of this process: its pid, its start time
+/// ([`host_state::start_time`]) and what makes it unique.
 fn temporary_name() -> Result<String> {
     let pid = std::process::id().cast_signed();
     let start = host_state::start_time(pid).unwrap_or_default();
@@ -286,12 +286,12 @@ fn temporary_name() -> Result<String> {
 }
 
 /// Whether the process that made a temporary mount of this name is gone. Other names are not ours.
-fn is_abandoned(name: &str, start_time: impl Fn(i32) -> Option<u64>) -> bool {
+fn is_abandoned(name: &str, is_alive: impl Fn(i32, u64) -> bool) -> bool {
     let mut parts = name.splitn(3, '-');
     let pid = parts.next().and_then(|text| text.parse().ok());
     let start = parts.next().and_then(|text| text.parse::<u64>().ok());
     match (pid, start, parts.next()) {
-        (Some(pid), Some(start), Some(_)) => start_time(pid) != Some(start),
+        (Some(pid), Some(start), Some(_)) => !is_alive(pid, start),
         _ => false,
     }
 }
@@ -331,15 +331,15 @@ mod tests {
 
     #[test]
     fn mounts_of_dead_processes_are_known_by_their_names() {
-        let start_time = |pid| (pid == 7).then_some(100);
-        assert!(!is_abandoned("7-100-x", start_time));
-        assert!(is_abandoned("7-99-x", start_time));
-        assert!(is_abandoned("8-100-x", start_time));
+        let is_alive = |pid, start| (pid, start) == (7, 100);
+        assert!(!is_abandoned("7-100-x", is_alive));
+        assert!(is_abandoned("7-99-x", is_alive));
+        assert!(is_abandoned("8-100-x", is_alive));
         for other in ["", "x", "8", "8-100", "-8-100", "8-x-y"] {
-            assert!(!is_abandoned(other, start_time), "{other}");
+            assert!(!is_abandoned(other, is_alive), "{other}");
         }
         let mine = temporary_name().unwrap();
-        assert!(!is_abandoned(&mine, host_state::start_time));
+        assert!(!is_abandoned(&mine, host_state::is_alive));
     }
 
     #[test]
