@@ -170,7 +170,9 @@ mod tests {
 
     #[test]
     fn pieces_are_apart_come_back_and_keep_their_content() {
-        let arena = Arena::new();
+        // Its chunks are kept for good, as the runtime's are.
+        static ARENA: Arena = Arena::new();
+        let arena = &ARENA;
         let layout = |size| Layout::from_size_align(size, 8).unwrap();
         // SAFETY: each piece is used by its own layout, and this test alone uses the arena.
         unsafe {
@@ -185,9 +187,15 @@ mod tests {
             assert_eq!(std::slice::from_raw_parts(large, 40), [7; 40]);
             large = arena.realloc(large, layout(1 << 20), 100);
             assert_eq!(std::slice::from_raw_parts(large, 40), [7; 40]);
-            for _ in 0..100 {
-                assert!(!arena.alloc(layout(5000)).is_null());
+            arena.dealloc(large, layout(100));
+            arena.dealloc(one, layout(33));
+            let pieces = [0; 100].map(|_| arena.alloc(layout(5000)));
+            assert!(pieces.iter().all(|piece| !piece.is_null()), "more chunks than one");
+            for piece in pieces {
+                arena.dealloc(piece, layout(5000));
             }
+            assert_eq!(arena.alloc(layout(5000)), pieces[99], "the last one comes first");
+            arena.dealloc(pieces[99], layout(5000));
         }
     }
 }
