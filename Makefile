@@ -22,7 +22,7 @@ TARGET ?= $(MUSL)
 endif
 HULL := target/hull
 # What `hull --version` tells.
-binary: export HULL_COMMIT = $(shell packaging/commit.sh)
+binary: export HULL_COMMIT = $(shell packaging/commit.sh runtime)
 
 .PHONY: help
 help: ## Show this list
@@ -118,9 +118,12 @@ lint: ## Format and clippy, warnings are errors
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 .PHONY: deny
-deny: ## Check licences and advisories, when cargo-deny is installed
-	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; \
-	else echo "cargo-deny is not installed: skipped"; fi
+deny: ## Check licences, sources and kinds of dependencies (installs cargo-deny)
+	.ci/deny
+
+.PHONY: advisories
+advisories: ## Check dependencies for advisories of RustSec (GitHub, or ADVISORIES=a clone of it)
+	.ci/deny advisories
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -17,7 +17,8 @@ export RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static \
     --remap-path-prefix=$PWD=/hull --remap-path-prefix=$cargo_home=/cargo"
 CFLAGS="-ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$PWD=/hull"
 export CFLAGS
-HULL_COMMIT=$(packaging/commit.sh)
+# A release is of one commit: what differs in one program's sources is told by all.
+HULL_COMMIT=$(packaging/commit.sh runtime shim deck conformance)
 export HULL_COMMIT
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/reproducible
 

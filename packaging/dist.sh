@@ -24,6 +24,12 @@ packaging/units.sh /usr/local "$stage/$name/lib"
 packaging/generate.sh hull "$stage/$name/share"
 packaging/generate.sh "$stage/$name/bin/deck" "$stage/$name/share"
 
+# The programs say of which commit they are (`deck version` would open the store of this machine).
+commit=$(packaging/commit.sh runtime shim deck conformance)
+"$stage/$name/bin/hull" --version | grep -qx "commit: $commit" &&
+    grep -aq "$commit" "$stage/$name/bin/deck" ||
+    { echo "dist: hull or deck does not say that it is of $commit" >&2 && exit 1; }
+
 # In one order, of one owner and one time, so that the same binaries are the same archive.
 tar --create --directory "$stage" --sort=name --owner=0 --group=0 --numeric-owner --mode=u+rwX,go+rX,go-w \
     --mtime="@$epoch" --pax-option=delete=atime,delete=ctime "$name" | gzip -9n >"$out/$name.tar.gz"

@@ -61,7 +61,7 @@ for program in hull deck; do
 done
 
 commit=$(sed -n 's/^commit: //p' <("$prefix/bin/hull" --version))
-[ "$commit" = "$(packaging/commit.sh)" ] || fail "hull --version says it is of $commit"
+[ "$commit" = "$(packaging/commit.sh runtime)" ] || fail "hull --version says it is of $commit"
 
 # Colours and bars on a terminal only, and not where NO_COLOR is set (https://no-color.org).
 on_terminal() {

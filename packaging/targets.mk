@@ -57,6 +57,8 @@ deb-test: build shim-build deck-build man ## Install the packages in a container
 	packaging/deb-test.sh $(HULL) target/deb-test
 
 .PHONY: deck-static
+# What `deck version` tells.
+deck-static: export HULL_COMMIT = $(shell packaging/commit.sh deck shim)
 deck-static: ## deck as one static binary, in target/deck-static
 	.ci/packages build release
 	$(CARGO) build --release --locked -p deck --target $(MUSL)

@@ -12,6 +12,12 @@ pub const MAX: Version = Version(1, 51);
 /// The oldest version served.
 pub const MIN: Version = Version(1, 24);
 
+/// The commit that this program was built from, if its builder told (`packaging/commit.sh`).
+pub const COMMIT: &str = match option_env!("HULL_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.0, self.1)

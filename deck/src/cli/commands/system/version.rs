@@ -7,6 +7,7 @@ use crate::cli::json::Fields;
 use crate::cli::output::{line, print};
 use crate::cli::session::Session;
 use crate::cli::time;
+use crate::engine::version::COMMIT;
 use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -44,6 +45,7 @@ fn client((major, minor): (u32, u32)) -> Value {
         "Version": env!("CARGO_PKG_VERSION"),
         "ApiVersion": format!("{major}.{minor}"),
         "DefaultAPIVersion": format!("{}.{}", NEWEST.0, NEWEST.1),
+        "GitCommit": COMMIT,
         "Os": "linux",
         "Arch": architecture(),
         "Context": "default",
@@ -65,8 +67,9 @@ fn client_text(client: &Value) -> String {
         if agreed == newest { String::new() } else { format!(" (downgraded from {newest})") };
     format!(
         "Client:\n Version:           {}\n API version:       {agreed}{downgraded}\n \
-         OS/Arch:           linux/{}\n",
+         Git commit:        {}\n OS/Arch:           linux/{}\n",
         client.text("Version"),
+        client.text("GitCommit"),
         client.text("Arch")
     )
 }
