@@ -44,6 +44,8 @@ image() {
 	echo 'user:x:1000:1000:u:/tmp:/bin/sh' >>"$root/etc/passwd"
 	echo 'root:x:0:' >"$root/etc/group"
 	echo seeded >"$root/data/seed"
+	# To where the host has a directory.
+	ln -s "$work/outside" "$root/leak"
 	tar -C "$root" -c . | $docker import - box:1
 }
 
@@ -54,6 +56,7 @@ capabilities() { awk '/^Cap(Eff|Prm):/ {print $1, $2}' "/proc/$server/status" | 
 serve
 is 'the server keeps seventeen capabilities' 'CapPrm: 000000008[89]2c16ff CapEff: 000000008[89]2c16ff' capabilities
 image >"$work/imported"
+is 'the commit is told' '????*|????*' $docker version --format '{{.Server.GitCommit}}|{{(index .Server.Components 0).Details.GitCommit}}'
 is import 'sha256:*' cat "$work/imported"
 net=(--network none)
 is 'run prints' hello $docker run --rm "${net[@]}" box:1 echo hello
@@ -72,6 +75,10 @@ is 'run -d' '????????????*' $docker run -d --name c1 "${net[@]}" box:1 sh -c 'i=
 is 'a name is taken' '*Conflict. The container name "/c1"*' $docker run -d --name c1 "${net[@]}" box:1 true
 is ps '*c1*' $docker ps --format '{{.Names}} {{.Status}}'
 is 'inspect knows the state' 'running true' $docker inspect -f '{{.State.Status}} {{.State.Running}}' c1
+# /proc shows start times by the clocks of who reads it (time_namespaces(7)).
+is 'ps does from another time namespace' 'c1 Up*' env -u DOCKER_HOST unshare --time --boottime 86400 \
+	"$deck" ps --format '{{.Names}} {{.Status}}'
+is 'and harms nothing' running $docker inspect -f '{{.State.Status}}' c1
 status 'nsenter works on its pid' 0 sh -c "nsenter -t \$($docker inspect -f '{{.State.Pid}}' c1) -u -i -n -p true"
 is exec 'in c1' $docker exec c1 echo in c1
 status 'exec passes the exit status on' 4 $docker exec c1 sh -c 'exit 4'
@@ -132,6 +139,33 @@ is 'mount points are no change' '' $docker diff idle
 $docker rm idle >/dev/null
 is 'anonymous volumes go' '' sh -c "$docker run --rm --network none -v /anon box:1 true; $docker volume ls -q"
 is tmpfs 'tmpfs*' $docker run --rm "${net[@]}" --tmpfs /t box:1 sh -c 'head -n 100 /proc/mounts | while read a b c; do [ $b = /t ] && echo $c; done'
+
+# Links of an image lead to its own files (CVE-2018-15664, CVE-2022-23648).
+mkdir "$work/outside"
+echo secret >"$work/outside/secret"
+inside() { $docker run --rm "${net[@]}" "$@"; }
+status 'a volume through a link gets nothing of the host' 1 inside -v through:/leak box:1 cat /leak/secret
+is 'nor is it filled with that' '' inside -v through:/v box:1 ls /v
+$docker volume rm through >/dev/null
+is 'a working directory through a link is inside' "$work/outside/made" inside -w /leak/made box:1 sh -c pwd
+is 'cp through a link reads inside' '*Could not find the file /leak/secret*' sh -c \
+	"$docker create --name link --network none box:1 true >/dev/null; $docker cp -L link:/leak/secret -"
+$docker cp "$work/file" link:/leak/ >/dev/null 2>&1
+$docker rm link >/dev/null
+is 'nothing of it is outside' secret ls "$work/outside"
+
+# A request without end is refused, not kept.
+long_body() {
+	perl -MIO::Socket::UNIX -e '
+		$SIG{PIPE} = "IGNORE";
+		my $server = IO::Socket::UNIX->new(Peer => shift) or die $!;
+		print $server "POST /containers/create HTTP/1.1\r\nHost: deck\r\n",
+			"Content-Type: application/json\r\nContent-Length: 1073741824\r\n\r\n";
+		for (1 .. 1024) { print $server " " x 1048576 or last }
+		print scalar <$server>' "$work/s"
+}
+is 'a body without end is refused' '*400 Bad Request*' long_body
+is 'and the server goes on' 1.* $docker version --format '{{.Server.APIVersion}}'
 
 says() { [ "$($docker inspect -f "$3" "$2")" = "$1" ]; }
 $docker run -d --name r1 --restart on-failure:3 --network none box:1 false >/dev/null
