@@ -22,6 +22,10 @@ conformance-errors: deps build conformance-binary ## Record hull's errors for ba
 conformance-self-test: deps build conformance-binary ## Show that each conformance case can fail
 	$(CONFORMANCE_RUN) --runtime $(HULL) --self-test
 
+.PHONY: conformance-commands
+conformance-commands: deps build conformance-binary ## Run the commands of docs/conformance.md
+	conformance/commands.sh $(CONFORMANCE) $(HULL)
+
 # System calls of the reference runtimes to try, of each operation and fault; of hull it is all.
 FAULT_POINTS ?= 25
 
