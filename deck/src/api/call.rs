@@ -110,14 +110,23 @@ impl Call {
         if body.iter().all(u8::is_ascii_whitespace) { Ok(T::default()) } else { decode(&body) }
     }
 
-    /// The body's bytes, when it is a short one.
+    /// The body's bytes, when it is a short one and said to be JSON: a page of the web may send
+    /// other types anywhere without having asked.
     async fn body(&mut self) -> Result<Vec<u8>> {
+        let said = self.header("content-type").unwrap_or_default().to_string();
         let body = Limited::new(self.request.body_mut(), MAX_JSON);
         let bytes = body
             .collect()
             .await
             .map_err(|error| Error::invalid(format!("read the request's body: {error}")))?;
-        Ok(bytes.to_bytes().to_vec())
+        let bytes = bytes.to_bytes().to_vec();
+        let media = said.split(';').next().unwrap_or_default().trim();
+        if !bytes.is_empty() && !media.eq_ignore_ascii_case("application/json") {
+            return Err(Error::invalid(format!(
+                "unsupported Content-Type header ({said}): must be 'application/json'"
+            )));
+        }
+        Ok(bytes)
     }
 }
 

@@ -125,11 +125,11 @@ async fn act(mut call: Call, id: &str, verb: &str) -> Result<Answer> {
 
 /// `h` and `w` of a terminal.
 pub fn size(call: &Call) -> Result<(u16, u16)> {
-    let number = |name: &str| -> Result<u16> {
-        let value = call.number(name)?.unwrap_or_default();
-        u16::try_from(value).map_err(|_| Error::invalid(format!("{name}: {value} is no size")))
+    let number = |name: &str, what: &str| -> Result<u16> {
+        let text = call.param(name).unwrap_or_default();
+        text.parse().map_err(|_| Error::invalid(format!("invalid resize {what} {text:?}")))
     };
-    Ok((number("h")?, number("w")?))
+    Ok((number("h", "height")?, number("w", "width")?))
 }
 
 async fn list(call: Call) -> Result<Answer> {
@@ -146,7 +146,10 @@ async fn list(call: Call) -> Result<Answer> {
 async fn create(mut call: Call) -> Result<Answer> {
     let request: CreateRequest = call.json().await?;
     let name = call.param("name").map(str::to_string);
-    let made = work(&call, move |engine| engine.create(name.as_deref(), request)).await?;
+    let platform = super::images::platform(&call)?;
+    let made =
+        work(&call, move |engine| engine.create(name.as_deref(), platform.as_ref(), request));
+    let made = made.await?;
     answer::created(&json!({ "Id": made.0, "Warnings": made.1 }))
 }
 

@@ -85,7 +85,7 @@ fn auth(call: &Call) -> Result<Option<Auth>> {
 }
 
 /// `linux/arm64`, or the JSON of API 1.48.
-fn platform(call: &Call) -> Result<Option<Platform>> {
+pub fn platform(call: &Call) -> Result<Option<Platform>> {
     match call.param("platform") {
         None | Some("") => Ok(None),
         Some(text) if text.starts_with('{') => super::call::decode(text.as_bytes()).map(Some),
@@ -230,15 +230,16 @@ fn save(call: &Call, name: Option<String>) -> Result<Answer> {
     if names.is_empty() {
         return Err(Error::invalid("missing parameter: names"));
     }
+    let mut meant = Vec::new();
     for name in &names {
-        call.engine.images.resolve(name)?;
+        meant.extend(call.engine.images.meant(name)?);
     }
     let (sender, body) = answer::channel();
     let engine = call.engine.clone();
     tokio::spawn(async move {
         let writer = std::io::BufWriter::with_capacity(1 << 16, ChannelWriter(sender));
         // An error in the middle ends the body early: the client sees no end of the archive.
-        drop(engine.images.save(&names, Box::new(writer)).await);
+        drop(engine.images.save(&meant, Box::new(writer)).await);
     });
     Ok(answer::stream("application/x-tar", body))
 }

@@ -45,6 +45,7 @@ impl Engine {
         } else {
             stat
         };
+        a_directory_where_said(&root, path)?;
         let link_target = if is_link(&stat) {
             let fd = root.open_with(path, OFlag::O_PATH | OFlag::O_NOFOLLOW).map_err(missing)?;
             let target = nix::fcntl::readlinkat(fd.as_fd(), "").at(|| format!("read {path}"))?;
@@ -74,6 +75,7 @@ impl Engine {
         let (root, id) = self.look(reference)?;
         let missing = |errno| absent(&id, path, errno);
         let stat = root.stat(path).map_err(missing)?;
+        a_directory_where_said(&root, path)?;
         let follow = is_link(&stat) && path.ends_with(['/', '.']);
         let name = base(path);
         let clean = super::mounts::clean(path);
@@ -187,6 +189,15 @@ fn absolute(path: &str, target: &str) -> String {
         return super::mounts::clean(target);
     }
     super::mounts::clean(&format!("{}/../{target}", super::mounts::clean(path)))
+}
+
+/// Refuses what is there and no directory, where the path says that it is one: `file/`, `file/.`.
+fn a_directory_where_said(root: &Root, path: &str) -> Result<()> {
+    let said = path.ends_with('/') || path.ends_with("/.");
+    if said && !root.is_directory(path) {
+        return Err(Error::invalid(format!("{path}: not a directory")));
+    }
+    Ok(())
 }
 
 fn is_link(stat: &FileStat) -> bool {

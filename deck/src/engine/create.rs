@@ -5,8 +5,8 @@ use super::model::host::HostConfig;
 use super::record::{Container, Manifest, MountPoint};
 use super::{Engine, mounts, text, time, validate};
 use crate::error::{At, Error, Result};
-use crate::image::{Image, RunConfig, SnapshotOptions};
-use crate::net::EndpointSettings;
+use crate::image::{Image, Platform, RunConfig, SnapshotOptions};
+use crate::net::{EndpointSettings, ports};
 use crate::store::records::{self, Table};
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
@@ -18,10 +18,11 @@ impl Engine {
     /// Makes a container; answers its id and warnings.
     ///
     /// # Errors
-    /// 400 for what can't be meant, 404 without the image, 409 when the name is taken.
+    /// 400 for what can't be meant, 404 without the image for the platform asked for, 409 when the name is taken.
     pub fn create(
         &self,
         name: Option<&str>,
+        platform: Option<&Platform>,
         mut request: CreateRequest,
     ) -> Result<(String, Vec<String>)> {
         validate::request(&request)?;
@@ -32,7 +33,13 @@ impl Engine {
         } else {
             self.images.resolve(&request.config.image)?
         };
+        if let Some(wanted) = platform {
+            serves(&image, &request.config.image, wanted)?;
+        }
         merge(&mut request.config, &image.config.config)?;
+        self.links_known(&request.host)?;
+        let exposed = request.config.exposed_ports.keys().map(String::as_str);
+        ports::requests(&request.host.port_bindings, exposed, request.host.publish_all_ports)?;
         let endpoints = self.endpoints(&request)?;
         let id = text::new_id()?;
         if request.config.hostname.is_empty() {
@@ -265,6 +272,17 @@ impl Engine {
         }
         short
     }
+}
+
+/// Refuses an image for another platform than is asked for: clients pull that one then.
+fn serves(image: &Image, name: &str, wanted: &Platform) -> Result<()> {
+    let own = image.config.platform();
+    if wanted.rank(&own).is_some() {
+        return Ok(());
+    }
+    Err(Error::not_found(format!(
+        "No such image: {name} for {wanted}: the one that is here is for {own}"
+    )))
 }
 
 /// The manifest as inspect shows it.

@@ -53,7 +53,7 @@ impl Engine {
             .into_iter()
             .map(|container| self.settle(container))
             .collect::<Result<_>>()?;
-        containers.retain(|container| container.state.status != Status::Removing);
+        containers.retain(|container| !self.goes(container));
         containers.sort_by_key(|container| std::cmp::Reverse(container.created));
         let all = wanted.all
             || wanted.limit.is_some()

@@ -59,6 +59,13 @@ impl Engine {
             .at(|| format!("lock {}", path.display()))?;
         Ok(Lock { _file: file })
     }
+
+    /// Whether a container's lock file is there and nobody holds it.
+    pub(super) fn lock_is_free(&self, id: &str) -> bool {
+        let path = self.config.container_dir(id).join("lock");
+        let file = OpenOptions::new().write(true).open(path);
+        file.is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok())
+    }
 }
 
 /// What a container that isn't there answers.

@@ -188,6 +188,9 @@ fn from_mount(mount: &Mount) -> Result<MountPoint> {
             point.driver = "local".into();
             point.no_copy = options.no_copy;
             point.subpath = options.subpath;
+            if leads_out(&point.subpath) {
+                return Err(bad("subpath must be a relative path within the volume"));
+            }
             if mount.source.is_empty() {
                 point.anonymous = true;
                 if !point.subpath.is_empty() {
@@ -244,6 +247,20 @@ pub fn clean(text: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
+/// Whether a path is none below where it starts, by its words alone; links are for the kernel.
+fn leads_out(path: &str) -> bool {
+    let mut depth = 0_i32;
+    path.starts_with('/')
+        || path.split('/').any(|part| {
+            depth += match part {
+                "" | "." => 0,
+                ".." => -1,
+                _ => 1,
+            };
+            depth < 0
+        })
+}
+
 /// A volume's name: it is a directory's too.
 ///
 /// # Errors
@@ -281,6 +298,22 @@ mod tests {
                 }])
             },
         )
+    }
+
+    #[test]
+    fn a_subpath_is_below_its_volume() {
+        let subpath = |path: &str| {
+            let host = serde_json::json!({"Mounts": [{"Type": "volume", "Source": "vol",
+                "Target": "/t", "VolumeOptions": {"Subpath": path}}]});
+            resolved("{}", &host.to_string())
+        };
+        for good in ["a", "a/../b", "./a/", ""] {
+            assert!(subpath(good).is_ok(), "{good}");
+        }
+        for bad in ["/etc", "..", "../etc", "a/../../b"] {
+            let error = subpath(bad).unwrap_err().message;
+            assert!(error.contains("relative path within the volume"), "{bad}: {error}");
+        }
     }
 
     #[test]

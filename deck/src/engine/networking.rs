@@ -2,6 +2,7 @@
 //! reads.
 
 use super::Engine;
+use super::model::host::HostConfig;
 use super::record::Container;
 use crate::bundle::wishes::Namespace;
 use crate::error::{At, Error, Result};
@@ -129,6 +130,14 @@ impl Engine {
         }
         let (name, alias) = text.split_once(':').unwrap_or((text, text));
         Ok(Link { container: String::new(), name: name.into(), alias: alias.into() })
+    }
+
+    /// Refuses links to containers that aren't there.
+    ///
+    /// # Errors
+    /// 400 in Docker's words.
+    pub(super) fn links_known(&self, host: &HostConfig) -> Result<()> {
+        host.links.iter().flatten().try_for_each(|link| self.link(link).map(drop))
     }
 
     /// Reads `container[:alias]`.

@@ -6,6 +6,12 @@ use super::record::{Container, Exec, Status};
 use super::{Engine, time};
 use crate::error::{Error, Result};
 use crate::store::records::{self, Table};
+use std::time::Duration;
+
+/// How long a list waits for removals to end, in looks of [`LOOK`] each.
+const LOOKS: u32 = 20;
+/// Between two looks at a removal.
+const LOOK: Duration = Duration::from_millis(50);
 
 impl Engine {
     /// Removes a container; with `volumes` the ones made for it alone go too.
@@ -52,6 +58,25 @@ impl Engine {
             };
         }
         self.remove_locked(container, volumes, &lock)
+    }
+
+    /// Whether a container is about to be gone: lists leave it out. A removal that was cut off is
+    /// done again where nobody else will ask for it; else the container stays, to be removed again.
+    pub(super) fn goes(&self, container: &Container) -> bool {
+        if container.state.status != Status::Removing {
+            return false;
+        }
+        for _ in 0..LOOKS {
+            if self.container(&container.id).is_err_and(|error| error.status == 404) {
+                return true;
+            }
+            // Whoever removes it holds its lock; without a lock file nearly all is done.
+            if self.lock_is_free(&container.id) {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
+        container.host.auto_remove && self.remove(&container.id, false, true).is_ok()
     }
 
     /// Ends a container that is to go; its restart policy has nothing to say.
@@ -128,8 +153,9 @@ impl Engine {
         for container in self.containers()? {
             let container = self.settle(container)?;
             let stopped =
-                matches!(container.state.status, Status::Created | Status::Exited | Status::Dead);
+                !container.state.status.is_alive() && container.state.status != Status::Restarting;
             if !stopped
+                || self.goes(&container)
                 || until.is_some_and(|until| container.created >= until)
                 || !filters.labels(&container.config.labels)
             {
@@ -142,5 +168,54 @@ impl Engine {
             }
         }
         Ok((ids, freed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::list::Wanted;
+
+    fn listed(engine: &Engine) -> Vec<String> {
+        let wanted = Wanted { all: true, ..Wanted::default() };
+        engine.list(&wanted).unwrap().into_iter().map(|found| found.id).collect()
+    }
+
+    #[test]
+    fn a_removal_that_was_cut_off_is_listed_and_one_at_work_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        let engine = Engine::open(Config {
+            data_root: place("data"),
+            exec_root: place("run"),
+            config_root: place("etc"),
+            runtime: place("hull"),
+            shim: place("shim"),
+        })
+        .unwrap();
+        let mut container = Container { id: "c".repeat(64), ..Container::default() };
+        container.state.status = Status::Removing;
+        std::fs::create_dir_all(engine.config.container_dir(&container.id)).unwrap();
+        engine.make_lock(&container.id).unwrap();
+        let add = || {
+            let name = &container.name;
+            records::insert(&engine.database(), Table::Containers, &container.id, name, &container)
+                .unwrap();
+        };
+        add();
+        assert_eq!(listed(&engine), [container.id.clone()]);
+        // Another one has the lock until the record is gone.
+        let lock = engine.lock(&container.id).unwrap();
+        std::thread::scope(|scope| {
+            let list = scope.spawn(|| listed(&engine));
+            records::delete(&engine.database(), Table::Containers, &container.id).unwrap();
+            assert!(list.join().unwrap().is_empty());
+        });
+        drop(lock);
+        // What is left where the lock file is gone already is listed, too.
+        add();
+        std::fs::remove_dir_all(engine.config.container_dir(&container.id)).unwrap();
+        assert_eq!(listed(&engine), [container.id.clone()]);
     }
 }

@@ -4,9 +4,13 @@ use super::model::config::CreateRequest;
 use super::model::host::{HostConfig, LogConfig, Resources, RestartPolicy};
 use super::signal;
 use crate::error::{Error, Result};
+use crate::image::config::Healthcheck;
 
 /// Below this nothing starts (Docker's limit).
 const MIN_MEMORY: i64 = 6 << 20;
+
+/// Shortest time of a health check, in nanoseconds (Docker's limit).
+const MIN_HEALTH: i64 = 1_000_000;
 
 /// Log drivers served.
 pub const LOG_DRIVERS: &[&str] = &["json-file", "none"];
@@ -34,7 +38,28 @@ pub fn request(request: &CreateRequest) -> Result<()> {
     if config.hostname.len() > 63 || config.hostname.contains(['/', '\0', ' ']) {
         return Err(Error::invalid(format!("invalid hostname: {}", config.hostname)));
     }
+    if let Some(check) = &config.healthcheck {
+        health(check)?;
+    }
     host(&request.host)
+}
+
+/// Checks a health check's times: 0 is for the default.
+fn health(check: &Healthcheck) -> Result<()> {
+    for (name, time) in [
+        ("Interval", check.interval),
+        ("Timeout", check.timeout),
+        ("StartPeriod", check.start_period),
+        ("StartInterval", check.start_interval),
+    ] {
+        if time != 0 && time < MIN_HEALTH {
+            return Err(Error::invalid(format!("{name} in Healthcheck cannot be less than 1ms")));
+        }
+    }
+    if check.retries < 0 {
+        return Err(Error::invalid("Retries in Healthcheck cannot be negative"));
+    }
+    Ok(())
 }
 
 /// Checks the host's part.
@@ -62,6 +87,11 @@ pub fn host(host: &HostConfig) -> Result<()> {
         if key != "size" {
             return Err(Error::invalid(format!("unknown storage option: {key}")));
         }
+    }
+    if host.annotations.as_ref().is_some_and(|all| all.contains_key("")) {
+        return Err(Error::invalid(
+            "invalid Annotations: the empty string is not permitted as an annotation key",
+        ));
     }
     let foreign = [
         (!matches!(host.isolation.as_str(), "" | "default"), "isolation"),
@@ -291,9 +321,29 @@ mod tests {
             (r#"{"DeviceRequests":[{"Count":-1}]}"#, "device"),
             (r#"{"Isolation":"hyperv"}"#, "Windows"),
             (r#"{"OomScoreAdj":2000}"#, "oom score"),
+            (r#"{"Annotations":{"":"x"}}"#, "annotation key"),
         ] {
             let error = check(host).unwrap_err();
             assert!(error.message.contains(words), "{host}: {error}");
+        }
+    }
+
+    #[test]
+    fn health_checks_have_times() {
+        let check = |check: &str| {
+            let text = format!(r#"{{"Image":"x","Healthcheck":{check}}}"#);
+            request(&serde_json::from_str(&text).unwrap())
+        };
+        check(r#"{"Test":["CMD","true"],"Interval":1000000,"Timeout":0,"Retries":3}"#).unwrap();
+        for (bad, words) in [
+            (r#"{"Interval":999999}"#, "Interval in"),
+            (r#"{"Timeout":-1}"#, "Timeout in"),
+            (r#"{"StartPeriod":5}"#, "StartPeriod in"),
+            (r#"{"StartInterval":5}"#, "StartInterval in"),
+            (r#"{"Retries":-1}"#, "negative"),
+        ] {
+            let error = check(bad).unwrap_err();
+            assert!(error.message.contains(words), "{bad}: {error}");
         }
     }
 

@@ -44,7 +44,11 @@ pub async fn wait(engine: Arc<Engine>, first: Container, condition: Condition) -
     loop {
         let (worker, id) = (engine.clone(), first.id.clone());
         let look = super::blocking(move || match worker.container(&id) {
-            Ok(container) => worker.settle(container).map(Some),
+            Ok(container) => {
+                let container = worker.settle(container)?;
+                let gone = condition == Condition::Removed && worker.goes(&container);
+                Ok((!gone).then_some(container))
+            }
             Err(error) if error.status == 404 => Ok(None),
             Err(error) => Err(error),
         });

@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
+use crate::image::platform::Platform;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
@@ -180,6 +181,20 @@ impl ImageConfig {
     pub fn created_seconds(&self) -> i64 {
         seconds(self.created.as_deref())
     }
+
+    /// What it runs on.
+    pub fn platform(&self) -> Platform {
+        Platform {
+            architecture: self.architecture.clone(),
+            os: self.os.clone(),
+            variant: self.variant.clone(),
+        }
+    }
+
+    /// Nanoseconds since the epoch; 0 when unknown.
+    pub fn created_nanoseconds(&self) -> i128 {
+        instant(self.created.as_deref()).map_or(0, jiff::Timestamp::as_nanosecond)
+    }
 }
 
 impl History {
@@ -190,7 +205,11 @@ impl History {
 }
 
 fn seconds(time: Option<&str>) -> i64 {
-    time.and_then(|time| time.parse::<jiff::Timestamp>().ok()).map_or(0, jiff::Timestamp::as_second)
+    instant(time).map_or(0, jiff::Timestamp::as_second)
+}
+
+fn instant(time: Option<&str>) -> Option<jiff::Timestamp> {
+    time.and_then(|time| time.parse().ok())
 }
 
 /// Chain ids: the first is the first diff id, each next hashes the one before with its diff id.

@@ -167,6 +167,15 @@ impl Images {
         archive::save(self, names, writer).await
     }
 
+    /// The names that [`Self::save`] is to be given for one of a user's: a repository's are all of
+    /// its tags.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn meant(&self, name: &str) -> Result<Vec<String>> {
+        query::meant(&self.store.db(), name)
+    }
+
     /// Reads images from a Docker or OCI archive, compressed or not, told by content. Without
     /// `platform` the host's is taken from an index. Each image loaded is told to `progress` as
     /// Docker's `Loaded image: …`.

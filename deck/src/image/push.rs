@@ -7,7 +7,7 @@ use crate::image::registry::upload::{Pushed, Sent};
 use crate::image::registry::{Repository, Scope};
 use crate::image::store::Store;
 use crate::image::types::Auth;
-use crate::image::{Digest, Images, Reference};
+use crate::image::{Digest, Images, Reference, query};
 use crate::store::images;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,15 +50,7 @@ fn tags(store: &Store, reference: &Reference) -> Result<Vec<(String, Digest)>> {
         let id = images::by_tag(&db, &reference.to_string())?.ok_or_else(|| missing(reference))?;
         return Ok(vec![(reference.tag.clone().unwrap_or_default(), id)]);
     }
-    let mut found = Vec::new();
-    for row in images::images(&db)? {
-        for name in images::tags(&db, &row.id)? {
-            let Ok(named) = name.parse::<Reference>() else { continue };
-            if named.name() == reference.name() {
-                found.extend(named.tag.map(|tag| (tag, row.id.clone())));
-            }
-        }
-    }
+    let found = query::tags_of(&db, reference)?;
     if found.is_empty() { Err(missing(reference)) } else { Ok(found) }
 }
 

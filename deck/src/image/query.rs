@@ -33,6 +33,34 @@ pub fn resolve(db: &Connection, name: &str) -> Result<Digest> {
     Err(Error::not_found(format!("No such image: {shown}")))
 }
 
+/// The names meant by one that is to be saved: a repository's are all of its tags.
+pub fn meant(db: &Connection, name: &str) -> Result<Vec<String>> {
+    if let Ok(reference) = name.parse::<Reference>()
+        && reference.tag.is_none()
+        && reference.digest.is_none()
+    {
+        let tags = tags_of(db, &reference)?;
+        if !tags.is_empty() {
+            return Ok(tags.into_iter().map(|(tag, _)| format!("{reference}:{tag}")).collect());
+        }
+    }
+    resolve(db, name).map(|_| vec![name.to_owned()])
+}
+
+/// A repository's tags and their images.
+pub fn tags_of(db: &Connection, repository: &Reference) -> Result<Vec<(String, Digest)>> {
+    let mut found = Vec::new();
+    for row in images::images(db)? {
+        for name in images::tags(db, &row.id)? {
+            let Ok(named) = name.parse::<Reference>() else { continue };
+            if named.name() == repository.name() {
+                found.extend(named.tag.map(|tag| (tag, row.id.clone())));
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn by_reference(db: &Connection, reference: &Reference) -> Result<Option<Digest>> {
     if let Some(digest) = &reference.digest {
         return images::by_digest(db, &reference.name(), digest);
@@ -86,22 +114,20 @@ pub fn repo_digests(db: &Connection, id: &Digest) -> Result<Vec<String>> {
 
 /// Images a filter lets through, newest first.
 pub fn list(db: &Connection, filter: &Filter) -> Result<Vec<Image>> {
-    let created = |name: &Option<String>| -> Result<Option<i64>> {
+    let created = |name: &Option<String>| -> Result<Option<i128>> {
         let Some(name) = name else { return Ok(None) };
-        Ok(Some(image(db, &resolve(db, name)?)?.config.created_seconds()))
+        Ok(Some(image(db, &resolve(db, name)?)?.config.created_nanoseconds()))
     };
     let (before, since) = (created(&filter.before)?, created(&filter.since)?);
     let mut found = Vec::new();
     for row in images::images(db)? {
-        let at = row.created;
-        let in_time = before.is_none_or(|time| at < time)
-            && since.is_none_or(|time| at > time)
-            && filter.until.is_none_or(|time| at < time);
-        if !in_time {
+        if filter.until.is_some_and(|time| row.created >= time) {
             continue;
         }
         let mut image = describe(db, row)?;
-        if filter.passes(&image) {
+        let at = image.config.created_nanoseconds();
+        let in_time = before.is_none_or(|time| at < time) && since.is_none_or(|time| at > time);
+        if in_time && filter.passes(&image) {
             filter.keep_matching(&mut image);
             found.push(image);
         }

@@ -19,6 +19,11 @@ pub fn tag(db: &Connection, image: &str, name: &Reference) -> Result<()> {
     if name.digest.is_some() {
         return Err(Error::invalid("refusing to create a tag with a digest reference"));
     }
+    if name.familiar_name() == "sha256" {
+        return Err(Error::invalid(
+            "refusing to create an ambiguous tag using digest algorithm as name",
+        ));
+    }
     let id = query::resolve(db, image)?;
     images::set_tag(db, &name.clone().or_latest().to_string(), &id, now())
 }

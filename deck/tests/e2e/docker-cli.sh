@@ -63,6 +63,8 @@ is 'run prints' hello $docker run --rm "${net[@]}" box:1 echo hello
 status 'run passes the exit status on' 3 $docker run --rm "${net[@]}" box:1 sh -c 'exit 3'
 status 'no such command is 127' 127 $docker run --rm "${net[@]}" box:1 nosuchcommand
 status 'a directory is 126' 126 $docker run --rm "${net[@]}" box:1 /etc
+is 'another platform than the image has' '*is for linux/*' $docker create --pull never --platform linux/riscv64 box:1
+status 'the one it has' 0 $docker run --rm --platform linux "${net[@]}" box:1 true
 status 'no such image is 125' 125 $docker run --rm --pull never "${net[@]}" nosuch true
 is 'streams are told apart' err sh -c "$docker run --rm --network none box:1 sh -c 'echo out; echo err >&2' 2>&1 >/dev/null"
 is 'input is passed on' given sh -c "echo given | $docker run -i --rm --network none box:1 cat"
@@ -92,12 +94,15 @@ is top '*sh -c*' $docker top c1
 is stats 'c1 *' $docker stats --no-stream --format '{{.Name}} {{.PIDs}}' c1
 is 'cp from' 'root:x:0:0*' sh -c "$docker cp c1:/etc/passwd - | tar xO"
 echo copied >"$work/file"
+is 'cp of a file that is said to be a directory' '*not a directory*' $docker cp c1:/etc/passwd/ -
 status 'cp to' 0 $docker cp "$work/file" c1:/tmp/file
 is 'cp arrived' copied $docker exec c1 cat /tmp/file
 mkdir -p "$work/tree/file"
 is 'cp keeps a file from a directory' '*cannot overwrite*' $docker cp "$work/tree/." c1:/tmp/
 is diff '*/tmp/file*' $docker diff c1
 is commit 'sha256:*' $docker commit c1 made:1
+is 'commit --change knows variables' '*/more:/*' sh -c "$docker commit --change 'ENV PATH=/more:/bin' --change 'ENV SEEN=\$PATH:/' c1 made:2 >/dev/null && $docker inspect -f '{{.Config.Env}}' made:2"
+is 'save takes all tags' '2' sh -c "$docker save made | tar xO manifest.json | grep -o 'made:[12]' | sort -u | wc -l"
 is 'the commit runs' copied $docker run --rm "${net[@]}" made:1 cat /tmp/file
 is export '*tmp/file*' sh -c "$docker export c1 | tar t"
 is pause c1 $docker pause c1
@@ -189,6 +194,12 @@ api() {
 }
 is 'a bad archive is told where clients look' '*200 OK*"errorDetail":{"message":*' \
 	api POST /images/load 'no archive'
+is 'a port that is none' '*invalid*' $docker create -p 99999:80 box:1 true
+is 'a link to nothing is told at once' '*could not get container for nosuch*' $docker create --link nosuch:x box:1 true
+is 'a health check has its times' '*cannot be less than 1ms*' \
+	$docker create --health-cmd true --health-interval 10us box:1 true
+is 'JSON is said to be that' '*400 Bad Request*unsupported Content-Type*' \
+	api POST /volumes/create '{}'
 is 'a link alone is not removed' '*501 Not Implemented*not removed alone*' \
 	api DELETE '/containers/h1/alias?link=1'
 

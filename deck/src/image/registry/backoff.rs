@@ -4,6 +4,12 @@ use super::http::BROKEN;
 use crate::error::{Error, Result};
 use std::time::Duration;
 
+/// An error after which nothing is tried again, with a status for the engine's clients.
+pub fn last(error: Error) -> Error {
+    let status = if error.status >= 500 { 500 } else { error.status };
+    Error::new(status, error.message)
+}
+
 /// Growing waits between tries.
 #[derive(Default)]
 pub struct Backoff {
@@ -22,8 +28,7 @@ impl Backoff {
         let passes = matches!(error.status, 429 | 502..=504 | BROKEN);
         self.tries += 1;
         if !passes || self.tries >= Self::TRIES {
-            let status = if error.status >= 500 { 500 } else { error.status };
-            return Err(Error::new(status, error.message));
+            return Err(last(error));
         }
         tokio::time::sleep(Self::FIRST * 2u32.pow(self.tries - 1)).await;
         Ok(())

@@ -222,6 +222,10 @@ fn verify(target: &str, bytes: Vec<u8>, media_type: Option<String>) -> Result<Fe
 /// # Errors
 /// 401 when they are refused.
 pub async fn login(config: &Config, auth: &Auth) -> Result<(String, String)> {
+    try_login(config, auth).await.map_err(backoff::last)
+}
+
+async fn try_login(config: &Config, auth: &Auth) -> Result<(String, String)> {
     let registry = credentials::registry_of(&auth.server_address);
     let hosts = Hosts::read(config)?;
     let endpoint = hosts.endpoint(&registry);

@@ -1,5 +1,6 @@
 //! Searching: Docker Hub's search, and the catalogs of other registries.
 
+use super::backoff::last;
 use super::hosts::Hosts;
 use super::http::{Body, Http, encode};
 use super::{Repository, Scope};
@@ -50,14 +51,15 @@ pub async fn search(
     let probe = format!("{}/probe", term.split('/').next().unwrap_or_default());
     let registry = probe.parse::<Reference>().map(|reference| reference.registry);
     let registry = registry.ok().filter(|registry| term.contains('/') || registry == term);
-    match registry.filter(|registry| registry != DEFAULT_REGISTRY) {
+    let found = match registry.filter(|registry| registry != DEFAULT_REGISTRY) {
         Some(registry) => {
             let rest = term.strip_prefix(&registry).unwrap_or(term).trim_start_matches('/');
             catalog(config, &registry, rest, limit, auth).await
         }
         None if term.trim().is_empty() => Err(Error::invalid("the search term is empty")),
         None => hub(config, term, limit).await,
-    }
+    };
+    found.map_err(last)
 }
 
 async fn hub(config: &Config, term: &str, limit: u32) -> Result<Vec<SearchResult>> {
