@@ -91,9 +91,13 @@ impl Engine {
             super::dockerfile::apply(&mut config, change)?;
         }
         let running = container.state.status == super::record::Status::Running;
-        if asked.pause && running {
-            self.task(&container)?.pause()?;
-        }
+        let paused = asked.pause
+            && running
+            && match self.task(&container).and_then(|mut task| task.pause()) {
+                // It ends just now: nothing writes any more.
+                Err(error) if error.status == 409 || !super::end::lives(&container) => false,
+                done => done.map(|()| true)?,
+            };
         let image = Self::wait_for(self.images.commit(&Commit {
             snapshot: id.clone(),
             parent: container.image.parse::<Digest>().ok(),
@@ -103,7 +107,7 @@ impl Engine {
             created_by: super::text::command(&container.command),
             name,
         }));
-        if asked.pause && running {
+        if paused {
             self.task(&container)?.resume()?;
         }
         let image = image?;

@@ -369,6 +369,8 @@ pub fn merge(config: &mut ContainerConfig, image: &RunConfig) -> Result<()> {
     }
     if config.working_dir.is_empty() {
         config.working_dir.clone_from(&image.working_dir);
+    } else {
+        config.working_dir = mounts::clean(&config.working_dir);
     }
     if config.stop_signal.is_empty() {
         config.stop_signal.clone_from(&image.stop_signal);

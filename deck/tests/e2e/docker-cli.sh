@@ -104,6 +104,11 @@ is commit 'sha256:*' $docker commit c1 made:1
 is 'commit --change knows variables' '*/more:/*' sh -c "$docker commit --change 'ENV PATH=/more:/bin' --change 'ENV SEEN=\$PATH:/' c1 made:2 >/dev/null && $docker inspect -f '{{.Config.Env}}' made:2"
 is 'save takes all tags' '2' sh -c "$docker save made | tar xO manifest.json | grep -o 'made:[12]' | sort -u | wc -l"
 is 'the commit runs' copied $docker run --rm "${net[@]}" made:1 cat /tmp/file
+$docker create --name ends -w /tmp/../tmp/ --network none box:1 true >/dev/null
+status 'commit of one that ends' 0 sh -c \
+	"for turn in 1 2 3 4 5; do $docker start ends && $docker commit ends || exit 1; done"
+is 'a working directory is told as it is meant' /tmp $docker inspect -f '{{.Config.WorkingDir}}' ends
+$docker rm -f ends >/dev/null
 is export '*tmp/file*' sh -c "$docker export c1 | tar t"
 is pause c1 $docker pause c1
 is paused '*Paused*' $docker ps --format '{{.Status}}'
