@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs into a directory, compares the files with those that are meant to be there, and
-# uninstalls: nothing may be left. No root is needed.
+# `make install` into a directory: the files are those that are meant to be there, and nothing is left
+# when they are uninstalled. No root is needed.
 #
 #     packaging/install-test.sh DECK
 set -euo pipefail
@@ -32,7 +32,8 @@ expected() {
     "$deck" --help | awk '/^  [a-z]/ {print "share/man/man1/deck-" $1 ".1"}'
 }
 
-packaging/install.sh install "$deck" /opt/it >"$work/log"
+# What has to be built is there: the caller's target needs the same.
+make install -o build -o shim-build -o deck-static -o man INSTALL_DECK="$deck" PREFIX=/opt/it >"$work/log"
 prefix=$DESTDIR/opt/it
 (cd "$prefix" && find . -type f -printf '%P\n') | sort >"$work/found"
 expected | sort >"$work/expected"
@@ -97,9 +98,9 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 
 touch "$prefix/share/man/man1/another.1"
-packaging/install.sh uninstall /opt/it >>"$work/log"
+make uninstall PREFIX=/opt/it >>"$work/log"
 left=$(cd "$prefix" && find . -type f)
 [ "$left" = ./share/man/man1/another.1 ] || fail "uninstalled, and there is: $left"
-if packaging/install.sh uninstall /opt/it 2>"$work/error"; then fail "uninstalled twice"; fi
+if make uninstall PREFIX=/opt/it >>"$work/log" 2>"$work/error"; then fail "uninstalled twice"; fi
 grep -q 'nothing is installed' "$work/error" || fail "its error: $(cat "$work/error")"
 echo "installed $(wc -l <"$work/found") files, and took them away again"

@@ -32,9 +32,12 @@ book: ## The documentation as a book, in target/book (installs mdbook)
 	command -v mdbook >/dev/null || $(CARGO) install --locked mdbook
 	docs/book.sh target/book
 
+# The test's is built without optimisation, which takes minutes less.
+INSTALL_DECK := target/deck-static
+
 .PHONY: install
 install: build shim-build deck-static man ## Install the programs, units, manual pages, completions
-	packaging/install.sh install target/deck-static $(PREFIX)
+	packaging/install.sh install $(INSTALL_DECK) $(PREFIX)
 
 .PHONY: uninstall
 uninstall: ## Remove what `make install` has put there
