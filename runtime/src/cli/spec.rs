@@ -2,6 +2,7 @@
 
 use super::args::SpecArgs;
 use super::exit_code::ExitCode;
+use crate::cgroup::Layout;
 use crate::error::{At, Error, Kind, Result};
 use crate::spec::template;
 use nix::errno::Errno;
@@ -13,7 +14,8 @@ use std::path::Path;
 #[inline(never)]
 pub fn run(args: &SpecArgs) -> Result<ExitCode> {
     let dir = args.bundle.as_deref().unwrap_or(Path::new("."));
-    write(&dir.join("config.json"), &template::template(args.rootless)?)?;
+    let is_v2 = matches!(Layout::detect(false), Ok(Layout::V2(_)));
+    write(&dir.join("config.json"), &template::template(args.rootless, is_v2)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

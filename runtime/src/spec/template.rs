@@ -23,9 +23,11 @@ struct Document<'a> {
     linux: &'a Value,
 }
 
-/// The template, for a container that root or `rootless` users run.
-pub fn template(rootless: bool) -> Result<String> {
-    let mut spec = serde_json::to_value(spec(rootless)?).map_err(|error| failed(&error))?;
+/// The template, for a container that root or `rootless` users run. With cgroup v2 it has a cgroup
+/// namespace: the whole hierarchy would be shown otherwise.
+pub fn template(rootless: bool, cgroup_v2: bool) -> Result<String> {
+    let mut spec =
+        serde_json::to_value(spec(rootless, cgroup_v2)?).map_err(|error| failed(&error))?;
     // oci-spec keeps capabilities in hash sets; without this the text would change on each run.
     if let Some(Value::Object(sets)) = spec.pointer_mut("/process/capabilities") {
         for set in sets.values_mut().filter_map(Value::as_array_mut) {
@@ -54,7 +56,7 @@ pub fn indented(document: &impl Serialize, indent: &[u8]) -> Result<String> {
     String::from_utf8(out).map_err(|error| failed(&error))
 }
 
-fn spec(rootless: bool) -> Result<Spec> {
+fn spec(rootless: bool, cgroup_v2: bool) -> Result<Spec> {
     let mut root = Root::default();
     root.set_path("rootfs".into()).set_readonly(Some(true));
     let mut spec = Spec::default();
@@ -64,7 +66,7 @@ fn spec(rootless: bool) -> Result<Spec> {
         .set_hostname(Some("hull".to_owned()))
         .set_annotations(None)
         .set_mounts(Some(mounts(rootless)))
-        .set_linux(Some(linux(rootless)?));
+        .set_linux(Some(linux(rootless, cgroup_v2)?));
     Ok(spec)
 }
 
@@ -133,13 +135,21 @@ fn mount(destination: &str, typ: &str, source: &str, options: &[&str]) -> Mount 
     mount
 }
 
-fn linux(rootless: bool) -> Result<Linux> {
-    use LinuxNamespaceType::{Ipc, Mount, Network, Pid, User, Uts};
-    let namespaces: &[LinuxNamespaceType] =
-        if rootless { &[Pid, Ipc, Uts, Mount, User] } else { &[Pid, Network, Ipc, Uts, Mount] };
+fn linux(rootless: bool, cgroup_v2: bool) -> Result<Linux> {
+    use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network, Pid, User, Uts};
+    let all = [
+        (Pid, true),
+        (Network, !rootless),
+        (Ipc, true),
+        (Uts, true),
+        (Mount, true),
+        (Cgroup, cgroup_v2),
+        (User, rootless),
+    ];
+    let namespaces = all.into_iter().filter(|(_, wanted)| *wanted);
     let mut linux = Linux::default();
     linux
-        .set_namespaces(Some(namespaces.iter().map(|&typ| namespace(typ)).collect()))
+        .set_namespaces(Some(namespaces.map(|(typ, _)| namespace(typ)).collect()))
         .set_masked_paths(Some(strings(&[
             "/proc/acpi",
             "/proc/asound",
@@ -284,7 +294,7 @@ mod tests {
             ],
         }));
         let pts = json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]);
-        assert_eq!(parse(&template(false).unwrap()), expected(&pts, &sys, &linux));
+        assert_eq!(parse(&template(false, false).unwrap()), expected(&pts, &sys, &linux));
     }
 
     #[test]
@@ -301,18 +311,29 @@ mod tests {
             ],
         }));
         let pts = json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]);
-        assert_eq!(parse(&template(true).unwrap()), expected(&pts, &sys, &linux));
+        assert_eq!(parse(&template(true, false).unwrap()), expected(&pts, &sys, &linux));
+    }
+
+    #[test]
+    fn with_cgroup_v2_its_root_is_the_containers_own() {
+        let kinds = |rootless| {
+            let template = parse(&template(rootless, true).unwrap());
+            let list = template["linux"]["namespaces"].as_array().unwrap().clone();
+            list.iter().map(|each| each["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(false), ["pid", "network", "ipc", "uts", "mount", "cgroup"]);
+        assert_eq!(kinds(true), ["pid", "ipc", "uts", "mount", "cgroup", "user"]);
     }
 
     #[test]
     fn the_form_is_stable_and_both_readers_take_it() {
         for rootless in [false, true] {
-            let text = template(rootless).unwrap();
+            let text = template(rootless, rootless).unwrap();
             assert!(text.starts_with("{\n\t\"ociVersion\": \"1.3.0\",\n\t\"process\": {\n\t\t\""));
             assert!(text.ends_with("\n}\n"));
-            assert_eq!(text, template(rootless).unwrap());
+            assert_eq!(text, template(rootless, rootless).unwrap());
             let spec: Spec = serde_json::from_str(&text).unwrap();
-            assert_eq!(spec, super::spec(rootless).unwrap());
+            assert_eq!(spec, super::spec(rootless, rootless).unwrap());
             let own: crate::spec::Spec = serde_json::from_str(&text).unwrap();
             assert_eq!(own.hostname, "hull");
         }
