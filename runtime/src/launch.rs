@@ -137,6 +137,7 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
     let state = remember(&request, &plan, &slot, filter.as_ref(), rdt.as_ref())?;
     let fifo = if request.wait_for_start { Some(start::prepare(&slot)?) } else { None };
     let notify = notify(&request, &slot)?;
+    Cgroup::refuse_used_before(&plan.cgroup)?;
     let mut scope = plan.cgroup.unit.as_ref().map(Scope::start).transpose()?;
     let cgroup = Cgroup::create(&plan.cgroup).at(|| "unable to apply cgroup configuration")?;
     let (cgroup, mut join) = joinable(cgroup)?;

@@ -39,6 +39,25 @@ impl Cgroup {
         }
     }
 
+    /// Refuses what [`Cgroup::create`] would refuse, before systemd makes the directories: it takes
+    /// over those that are there.
+    pub fn refuse_used_before(plan: &CgroupPlan) -> Result<()> {
+        if plan.unit.is_none() {
+            return Ok(());
+        }
+        let there: Vec<_> = plan.directories.iter().filter(|each| each.path.exists()).collect();
+        let places = there.iter().map(|directory| place(directory)).collect();
+        let cgroup = Self { places, made: Vec::new(), program: None };
+        for directory in there {
+            match cgroup.refuse_used(directory) {
+                // It went meanwhile, with the container that had it.
+                Err(error) if error.errno() == Some(Errno::ENOENT) => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what [`Cgroup::create`] made, and nothing else.
     pub fn undo(self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
@@ -107,25 +126,27 @@ impl Cgroup {
     fn make(&mut self, directory: &Directory, given: bool) -> Result<()> {
         let path = &directory.path;
         let new = self.make_all(path, &directory.mount)?;
-        self.places.push(Place {
-            // Of the unified hierarchy all controllers are at the one place.
-            controllers: if directory.unified { Vec::new() } else { directory.controllers.clone() },
-            path: path.clone(),
-            unified: directory.unified,
-        });
-        let has = |name: &str| {
-            !directory.unified && directory.controllers.iter().any(|controller| controller == name)
-        };
+        self.places.push(place(directory));
         if !new && !given {
-            let alone = directory.unified && self.is_v2();
-            if has("devices") || alone {
-                refuse_processes(path)?;
-            }
-            if (has("freezer") || alone) && self.is_frozen()? {
-                return Err(Error::new(Kind::State, "container's cgroup unexpectedly frozen"));
-            }
+            self.refuse_used(directory)?;
         }
-        if has("cpuset") { cpuset::inherit(path, &directory.mount, new) } else { Ok(()) }
+        match has(directory, "cpuset") {
+            true => cpuset::inherit(path, &directory.mount, new),
+            false => Ok(()),
+        }
+    }
+
+    /// A directory that is there already may have no processes and may not be frozen: the
+    /// container's first process would never run.
+    fn refuse_used(&self, directory: &Directory) -> Result<()> {
+        let alone = directory.unified && self.is_v2();
+        if has(directory, "devices") || alone {
+            refuse_processes(&directory.path)?;
+        }
+        if (has(directory, "freezer") || alone) && self.is_frozen()? {
+            return Err(Error::new(Kind::State, "container's cgroup unexpectedly frozen"));
+        }
+        Ok(())
     }
 
     /// Makes `path` and its parents up to `mount`; whether `path` is new.
@@ -228,6 +249,20 @@ fn enable_controllers(directory: &Directory, plan: &CgroupPlan) -> Result<()> {
         }
     }
     if lacking()? { check_type(&directory.path, plan) } else { Ok(()) }
+}
+
+fn place(directory: &Directory) -> Place {
+    Place {
+        // Of the unified hierarchy all controllers are at the one place.
+        controllers: if directory.unified { Vec::new() } else { directory.controllers.clone() },
+        path: directory.path.clone(),
+        unified: directory.unified,
+    }
+}
+
+/// Whether it is a directory of this controller in a v1 hierarchy.
+fn has(directory: &Directory, name: &str) -> bool {
+    !directory.unified && directory.controllers.iter().any(|controller| controller == name)
 }
 
 /// Whether a directory that can't be made is left out.

@@ -110,6 +110,7 @@ pub fn restore(asked: &launch::Request<'_>, options: &Options) -> Result<Restore
     if asked.notify.is_some() {
         notify_socket::make_directory(&slot.path)?;
     }
+    Cgroup::refuse_used_before(&job.plan.cgroup)?;
     let unit = job.plan.cgroup.unit.clone();
     let mut scope = unit.as_ref().map(Scope::start).transpose()?;
     job.run(scope.as_mut(), &slot, &mut state)?;
