@@ -5,7 +5,7 @@ use crate::cgroup::Layout;
 use crate::error::{At, Error, Kind, Result};
 use crate::intel_rdt::update::Schemas;
 use crate::plan::cgroup::change::Change;
-use crate::plan::cgroup::systemd::limits;
+use crate::plan::cgroup::systemd::{limits, prefer_idle};
 use crate::plan::cgroup::{UsageCheck, Write};
 use crate::spec::linux::Resources;
 use crate::systemd::{Manager, Unit};
@@ -48,11 +48,12 @@ pub fn update(store: &Store, id: &str, request: &Resources, schemas: &Schemas) -
 }
 
 /// Lets systemd know the limits, which it would undo otherwise.
-fn tell(unit: Option<&Unit>, writes: &mut [Write]) -> Result<()> {
-    match unit {
-        Some(unit) => Manager::connect(unit.user)?.set(&unit.name, &limits(writes)),
-        None => Ok(()),
+fn tell(unit: Option<&Unit>, writes: &mut Vec<Write>) -> Result<()> {
+    let Some(unit) = unit else { return Ok(()) };
+    if let Some(warning) = prefer_idle(writes) {
+        crate::log::warn(format_args!("{warning}"));
     }
+    Manager::connect(unit.user)?.set(&unit.name, &limits(writes))
 }
 
 /// The limits in force.

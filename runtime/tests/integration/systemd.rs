@@ -5,6 +5,7 @@ use crate::cgroups::limited;
 use crate::harness::{Container, eventually, skip, systemd, unified};
 use crate::needs::{Kind, lacks};
 use serde_json::json;
+use std::fs;
 use std::process::Command;
 
 /// A property of the container's unit as systemctl(1) prints it.
@@ -75,6 +76,18 @@ fn a_change_reaches_unit_and_files_and_a_reload_keeps_it() {
     check();
 }
 
+/// systemd has one property for both, and the kernel refuses a weight of an idle cgroup.
+#[test]
+fn idle_goes_before_a_weight() {
+    needs_systemd!();
+    let c = limited(&json!({"cpu": {"idle": 1, "shares": 512}})).up();
+    assert_eq!(c.cgroup("", "cpu.idle"), "1");
+    c.call(&["update", "--cpu-share", "200", "--cpu-idle", "1", &c.id]).ok();
+    assert_eq!(c.cgroup("", "cpu.idle"), "1");
+    c.call(&["update", "--cpu-share", "200", "--cpu-idle", "0", &c.id]).ok();
+    assert_eq!(c.cgroup("", "cpu.idle"), "0");
+}
+
 #[test]
 fn one_process_is_room_enough() {
     needs_systemd!();
@@ -111,6 +124,24 @@ fn a_failed_create_leaves_no_unit() {
     assert!(c.leftovers().is_empty(), "{:?}", c.leftovers());
 }
 
+/// systemd would take it over: a frozen one's first process would never run.
+#[test]
+fn a_cgroup_in_use_or_frozen_is_refused() {
+    needs_systemd!();
+    let (first, second) = (Container::sleeping().up(), Container::sleeping());
+    let second = second.edit(|s| s["linux"] = first.spec["linux"].clone());
+    let err = second.create_with(&[]).fails();
+    assert!(err.contains("container's cgroup is not empty"), "{err}");
+    first.delete(&["--force"]).ok();
+    let scope = format!("/sys/fs/cgroup/system.slice/hull-test-{}.scope", first.id);
+    fs::create_dir(&scope).unwrap();
+    fs::write(format!("{scope}/cgroup.freeze"), "1").unwrap();
+    let err = second.create_with(&[]).fails();
+    fs::remove_dir(&scope).unwrap();
+    assert!(err.contains("container's cgroup unexpectedly frozen"), "{err}");
+    assert_eq!(second.leftovers(), [""; 0]);
+}
+
 #[test]
 fn nested_slices_and_the_default() {
     needs_systemd!();
@@ -120,7 +151,7 @@ fn nested_slices_and_the_default() {
         let c = Container::sleeping();
         let full = if path.is_empty() { String::new() } else { format!("{path}{}", c.id) };
         let c = c.edit(|s| s["linux"]["cgroupsPath"] = json!(full)).up();
-        let text = std::fs::read_to_string(format!("/proc/{}/cgroup", c.pid())).unwrap();
+        let text = fs::read_to_string(format!("/proc/{}/cgroup", c.pid())).unwrap();
         assert!(text.trim_end().ends_with(&format!("/{place}{}.scope", c.id)), "{text}");
         c.delete(&["--force"]).ok();
     }

@@ -79,6 +79,7 @@ pub fn plan(
     let crowded = |write: &Write| write.file == "pids.max" && write.value.trim() == "1";
     let (late, writes) = plan.writes.into_iter().partition(crowded);
     plan.writes = writes;
+    plan.warnings.extend(prefer_idle(&mut plan.writes).map(str::to_owned));
     let mut properties = fixed(&slice, request.id);
     properties.extend(of_annotations(annotations)?);
     properties.extend(limits(&mut plan.writes));
@@ -206,6 +207,17 @@ fn in_microseconds(name: &str, value: Value) -> Result<(String, Value), String> 
     let micros = seconds.and_then(|seconds| seconds.checked_mul(1_000_000));
     let micros = micros.ok_or_else(|| format!("{name} takes a number of seconds"))?;
     Ok((format!("{stem}USec"), Value::U64(micros)))
+}
+
+/// Takes the weight out of limits that have `cpu.idle` too: systemd has one property for both, and
+/// the kernel refuses a weight of an idle cgroup. Gives what the user should hear of that.
+pub fn prefer_idle(writes: &mut Vec<Write>) -> Option<&'static str> {
+    let idle = writes.iter().any(|write| write.file == "cpu.idle" && write.value.trim() == "1");
+    let before = writes.len();
+    writes.retain(|write| !idle || write.file != "cpu.weight");
+    (writes.len() < before).then_some(
+        "unable to apply both cpu.weight and cpu.idle by systemd: cpu.weight is left out",
+    )
 }
 
 /// The limits that systemd knows, from those that are written. A quota is rounded up as systemd

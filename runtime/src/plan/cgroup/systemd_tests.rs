@@ -122,8 +122,9 @@ fn quotas_are_rounded_up_to_percents() {
 
 #[test]
 fn idle_takes_the_place_of_the_weight() {
-    let (own, _) = properties(r#"{"cpu":{"idle":1,"shares":512}}"#);
+    let (own, writes) = properties(r#"{"cpu":{"idle":1,"shares":512}}"#);
     assert_eq!(own, ["CPUWeight=0"]);
+    assert_eq!(writes, ["cpu.idle=1"]);
     let (own, _) = properties(r#"{"cpu":{"idle":0,"shares":1024}}"#);
     assert_eq!(own, ["CPUWeight=100"]);
 }
