@@ -1,7 +1,7 @@
 //! Making device nodes and the links of /dev (config-linux.md "Devices").
 //!
-//! Runs in: init, before pivot_root, with umask 0. In a user namespace, where mknod(2) is not
-//! allowed, the host's nodes are bound instead.
+//! Runs in: init, before pivot_root, with umask 0. Where mknod(2) is not allowed, as in a user
+//! namespace, the host's nodes are bound instead.
 
 use super::target;
 use crate::error::{At, Error, Result};
@@ -76,6 +76,8 @@ fn make_in(parent: BorrowedFd<'_>, name: &CStr, op: &DeviceOp, bind: bool) -> Re
         Ok(()) if op.uid == 0 && op.gid == 0 => Ok(()),
         Ok(()) => own(parent, name, op),
         Err(Errno::EEXIST) => existing(parent, name, op),
+        // In a container of another runtime: no CAP_MKNOD, or a cgroup that doesn't allow it.
+        Err(Errno::EPERM) if !is_fifo => bind_node(parent, name, op),
         Err(errno) => Err(errno).at(|| "mknodat"),
     }
 }

@@ -32,6 +32,22 @@ fn default_devices_work_under_deny_all() {
     c.run().ok();
 }
 
+/// As in a container of another runtime: the host's nodes are bound where mknod(2) is refused.
+#[test]
+fn devices_are_there_without_the_right_to_make_them() {
+    lacks!(Kind::Runc(1, ..5) => "makes nodes or fails");
+    let c = Container::sh("test -c /dev/full && echo x >/dev/null && stat -c %t:%T /dev/random");
+    let less = "setpriv --bounding-set=-mknod --inh-caps=-mknod $rt run $id";
+    assert_eq!(c.host_sh(less).ok(), "1:8\n");
+    let c = Container::sh("true").edit(|s| {
+        s["linux"]["devices"] =
+            json!([{"path": "/dev/none-of-the-host", "type": "c", "major": 1, "minor": 3}]);
+    });
+    let err = c.host_sh(less).fails();
+    assert!(err.contains("/dev/none-of-the-host"), "{err}");
+    assert_eq!(c.leftovers(), [""; 0]);
+}
+
 #[test]
 fn listed_devices_are_made_with_mode_and_owner() {
     let c = Container::sh(
