@@ -130,10 +130,10 @@ impl Cgroup {
         if !new && !given {
             self.refuse_used(directory)?;
         }
-        match has(directory, "cpuset") {
-            true => cpuset::inherit(path, &directory.mount, new),
-            false => Ok(()),
+        if !has(directory, "cpuset") {
+            return Ok(());
         }
+        cpuset::inherit(path, &directory.mount, new)
     }
 
     /// A directory that is there already may have no processes and may not be frozen: the
