@@ -8,10 +8,13 @@ use crate::image::{Digest, Images, Reference, query};
 use crate::store::images;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use tar::{Builder, EntryType, Header};
+
+/// How much of a blob is read or passed on at once.
+const BUFFER: usize = 256 << 10;
 
 /// What is to be saved of one image.
 struct Saved {
@@ -81,7 +84,7 @@ fn write(
     writer: Box<dyn Write + Send>,
     cancel: &Cancel,
 ) -> Result<()> {
-    let mut builder = Builder::new(std::io::BufWriter::with_capacity(256 << 10, writer));
+    let mut builder = Builder::new(BufWriter::with_capacity(BUFFER, writer));
     let mut blobs = BTreeSet::new();
     for image in saved {
         blobs.extend([&image.manifest.digest, &image.config]);
@@ -95,8 +98,9 @@ fn write(
         let file = store.open_blob(digest)?;
         let size = file.metadata().at(|| format!("stat blob {digest}"))?.len();
         let mut header = header(EntryType::Regular, size, 0o644);
+        let blob = cancel.reader(file);
         builder
-            .append_data(&mut header, blob_name(digest), cancel.reader(file))
+            .append_data(&mut header, blob_name(digest), BufReader::with_capacity(BUFFER, blob))
             .at(|| format!("write blob {digest}"))?;
     }
     add(&mut builder, "index.json", &index(saved))?;

@@ -305,8 +305,11 @@ fn ctr(dir: &Path, archive: &str, name: &str) -> (Ended, Engine) {
         name: "ctr",
         daemons: vec![child.0.id()],
         reset: Box::new(move || {
-            // Waits for the garbage to be gone.
-            let _ = reset(&["rm", "--sync", loaded, &remote]).output();
+            // Waits for the garbage to be gone: for that of the last name only, and only if there
+            // is such an image.
+            for name in [loaded, &remote] {
+                let _ = reset(&["rm", "--sync", name]).output();
+            }
         }),
         pull: Box::new(move || vec![pull(&["pull", "--plain-http", &name])]),
         load: Box::new(move || vec![load(&["import", &archive])]),

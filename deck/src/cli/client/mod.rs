@@ -8,7 +8,7 @@ pub mod tls;
 mod transport;
 
 pub use call::{Call, escape};
-pub use reader::reader;
+pub use reader::{reader, write_body};
 pub use transport::{Io, Transport};
 
 use crate::{At, Error, Result};

@@ -1,7 +1,7 @@
 //! `cp`: between a container and this host, or a tar stream.
 
 use super::path;
-use crate::cli::client::{Call, reader};
+use crate::cli::client::{Call, reader, write_body};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::session::Session;
 use crate::cli::unpack::{self, Unpack};
@@ -11,7 +11,6 @@ use clap::Args;
 use hyper::Method;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use tokio::io::AsyncWriteExt;
 
 /// Options of `cp`.
 #[derive(Args)]
@@ -64,8 +63,7 @@ pub async fn cp(session: &Session, args: Cp) -> Outcome {
                 Call::get(&format!("{}/archive", path(name))).query("path", absolute(source));
             let body = session.client.send(call).await?.into_body();
             let mut out = tokio::io::stdout();
-            tokio::io::copy(&mut reader(body), &mut out).await?;
-            Ok(out.flush().await?)
+            Ok(write_body(body, &mut out).await?)
         }
         (Side::Container(name, source), Side::Host(target)) => {
             from(session, &args, name, source, target).await

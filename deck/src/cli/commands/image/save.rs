@@ -1,12 +1,11 @@
 //! `save`, and receiving an archive.
 
-use crate::cli::client::{Call, reader};
+use crate::cli::client::{Call, write_body};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::session::Session;
 use crate::cli::term;
 use clap::Args;
 use std::path::{Path, PathBuf};
-use tokio::io::AsyncWriteExt;
 
 /// Options of `save`.
 #[derive(Args)]
@@ -47,8 +46,7 @@ pub async fn receive(session: &Session, call: Call, output: Option<&Path>) -> Ou
         }
         let body = session.client.send(call).await?.into_body();
         let mut out = tokio::io::stdout();
-        tokio::io::copy(&mut reader(body), &mut out).await?;
-        return Ok(out.flush().await?);
+        return Ok(write_body(body, &mut out).await?);
     };
     let wrong = |error: std::io::Error| Failure::new(format!("write {}: {error}", path.display()));
     let body = session.client.send(call).await?.into_body();
@@ -63,8 +61,7 @@ pub async fn receive(session: &Session, call: Call, output: Option<&Path>) -> Ou
     };
     let written = async {
         let mut file = tokio::fs::File::create(&partial).await?;
-        tokio::io::copy(&mut reader(body), &mut file).await?;
-        file.flush().await?;
+        write_body(body, &mut file).await?;
         if !special {
             file.sync_all().await?;
             tokio::fs::rename(&partial, path).await?;
