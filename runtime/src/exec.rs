@@ -295,7 +295,7 @@ fn become_process(
         let size = prepared.process.console_size;
         init::console::attach(root.as_fd(), receiver, size, prepared.identity.uid, false)?;
     }
-    stdio::adopt(root.as_fd(), prepared.identity.uid, false)?;
+    stdio::adopt(root.as_fd(), &stdio::statuses(None)?, prepared.identity.uid, false)?;
     drop(root);
     umask(Mode::from_bits_truncate(prepared.process.umask));
     init_process::attributes(&prepared.process)?;

@@ -9,6 +9,7 @@ use crate::console::Receiver;
 use crate::container::{Slot, State, Store, delete, process, start, state, store};
 use crate::error::{At, Error, Result};
 use crate::foreground::Signals;
+use crate::init::stdio::{self, Statuses};
 use crate::intel_rdt::RdtPlan;
 use crate::notify_socket::NotifySocket;
 use crate::plan::identity::Identity;
@@ -132,9 +133,11 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
     let rdt = spec.linux.as_ref().and_then(|linux| linux.intel_rdt.as_ref());
     let rdt = intel_rdt::plan(rdt, request.id)?;
     let mappings = spawn::sources::mappings(&plan, &namespaces)?;
+    let streams = stdio::statuses(request.stdio.as_ref())?;
     let slot = store.reserve(request.id)?;
     let mut reserved = Reserved::new(&store, request.id);
-    let state = remember(&request, &plan, &slot, filter.as_ref(), rdt.as_ref())?;
+    let state = remember(&request, &plan, &slot, filter.as_ref(), rdt.as_ref(), &streams)?;
+
     let fifo = if request.wait_for_start { Some(start::prepare(&slot)?) } else { None };
     let notify = notify(&request, &slot)?;
     Cgroup::refuse_used_before(&plan.cgroup)?;
@@ -159,6 +162,7 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
         preserved: request.preserved,
         signals: request.signals,
         stdio: request.stdio,
+        streams,
         state,
         rdt,
         join,
@@ -182,7 +186,7 @@ pub fn launch(request: Request<'_>) -> Result<Launched> {
     // The heap does not give back: only descriptors are worth dropping.
     drop(scope);
     let Staged { state: first, arguments, filter, .. } = staged;
-    leave_to_exit((plan, first, arguments, filter));
+    leave_to_exit((plan, host, first, arguments, filter));
     Ok(Launched { store, slot, state, sandbox, notify })
 }
 
@@ -333,14 +337,14 @@ pub(crate) fn remember(
     slot: &Slot,
     filter: Option<&seccomp::Filter>,
     rdt: Option<&RdtPlan>,
+    streams: &Statuses,
 ) -> Result<State> {
-    let own_pid = std::process::id().cast_signed();
     let kinds = ALL.into_iter().filter(|kind| plan.namespaces.has(*kind));
     let hooks = request.bundle.spec.hooks.as_ref();
     let state = State {
         hull: state::FORMAT,
         id: request.id.to_owned(),
-        creator: process::identify(own_pid).unwrap_or_default(),
+        creator: process::identify_self().unwrap_or_default(),
         created: crate::log::now(),
         bundle: request.bundle.path.clone(),
         rootfs: PathBuf::from(OsStr::from_bytes(plan.rootfs.path.to_bytes())),
@@ -354,7 +358,7 @@ pub(crate) fn remember(
         poststart: hooks.is_some_and(|hooks| !hooks.poststart.is_empty()),
         poststop: hooks.is_some_and(|hooks| !hooks.poststop.is_empty()),
         intel_rdt: rdt.map(RdtPlan::intent),
-        external_descriptors: outside::standard_streams(request.stdio.as_ref()),
+        external_descriptors: outside::pipes(streams),
         ..State::default()
     };
     slot.save_state(&state)?;

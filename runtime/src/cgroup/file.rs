@@ -51,10 +51,15 @@ pub(super) fn read_raw(dir: &Path, file: &str) -> std::io::Result<String> {
 pub(super) fn read_open(file: &mut File) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     loop {
-        let length = bytes.len();
-        bytes.resize(length + CHUNK, 0);
-        let count = file.read(bytes.get_mut(length..).unwrap_or_default())?;
-        bytes.truncate(length + count);
+        // Not Vec::resize(), which compiled for size writes byte by byte.
+        let mut chunk = vec![0; CHUNK];
+        let count = file.read(&mut chunk)?;
+        chunk.truncate(count);
+        if bytes.is_empty() {
+            bytes = chunk;
+        } else {
+            bytes.append(&mut chunk);
+        }
         if count < CHUNK / 2 {
             return String::from_utf8(bytes).map_err(|_| Errno::EILSEQ.into());
         }

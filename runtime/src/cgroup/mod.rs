@@ -65,7 +65,9 @@ impl Cgroup {
         // removed it tells when their processes are gone.
         for (controller, path) in paths.iter().rev() {
             let unified = controller.is_empty();
-            let known = places.iter_mut().find(|place| place.path == *path && !unified);
+            let known = places
+                .iter_mut()
+                .find(|place| !unified && place.path.as_os_str() == path.as_os_str());
             match known {
                 Some(place) => place.controllers.push(controller.clone()),
                 None => places.push(Place {

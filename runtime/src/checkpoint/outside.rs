@@ -6,13 +6,14 @@
 
 use crate::container::State;
 use crate::error::{At, Error, Kind, Result};
+use crate::init::stdio::Statuses;
 use crate::init::target;
 use crate::plan::cgroup_mount::CgroupMount;
 use crate::plan::mounts::{Context, MountKind, MountOp};
 use crate::plan::namespaces::{NamespacePlan, NamespaceType};
 use crate::plan::{Plan, devices, mounts};
 use crate::spec::{Linux, Spec};
-use crate::sys::fd::{open_path, stdio};
+use crate::sys::fd::open_path;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, readlink};
 use nix::libc;
@@ -272,15 +273,9 @@ fn namespace_key(kind: NamespaceType) -> String {
 
 /// What standard input, output and error of a new container are: `pipe:[INODE]` for pipes, which
 /// CRIU takes for the container's own unless it is told.
-pub fn standard_streams(given: Option<&[OwnedFd; 3]>) -> [String; 3] {
-    let fd = |number: usize| match given.and_then(|given| given.get(number)) {
-        Some(fd) => fd.as_fd(),
-        None => stdio(i32::try_from(number).unwrap_or_default()),
-    };
-    [0, 1, 2].map(|number| match fstat(fd(number)) {
-        Ok(status) if target::file_type(&status) == SFlag::S_IFIFO => {
-            format!("pipe:[{}]", status.st_ino)
-        }
+pub fn pipes(streams: &Statuses) -> [String; 3] {
+    streams.each_ref().map(|status| match target::file_type(status) {
+        SFlag::S_IFIFO => format!("pipe:[{}]", status.st_ino),
         _ => String::new(),
     })
 }
@@ -342,7 +337,9 @@ mod tests {
     fn only_pipes_are_from_the_outside() {
         let (reader, writer) = std::io::pipe().unwrap();
         let null: OwnedFd = std::fs::File::open("/dev/null").unwrap().into();
-        let names = standard_streams(Some(&[reader.into(), writer.into(), null]));
+        let names = pipes(
+            &crate::init::stdio::statuses(Some(&[reader.into(), writer.into(), null])).unwrap(),
+        );
         assert!(names[0].starts_with("pipe:[") && names[0] == names[1], "{names:?}");
         assert_eq!(names[2], "");
     }

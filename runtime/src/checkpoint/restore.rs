@@ -13,6 +13,7 @@ use crate::cgroup::layout::memberships;
 use crate::cgroup::{Cgroup, Join};
 use crate::container::{Slot, State, Status, Store, process};
 use crate::error::{At, Error, Kind, Result};
+use crate::init::stdio::statuses;
 use crate::intel_rdt::{self, RdtPlan, RdtState};
 use crate::launch::{self, Reserved};
 use crate::plan::Plan;
@@ -24,6 +25,7 @@ use crate::systemd::scope::Scope;
 use crate::{console, hooks, netdev, notify_socket, pid_file};
 use nix::fcntl::OFlag;
 use nix::libc;
+use std::fmt::Display;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -106,7 +108,14 @@ pub fn restore(asked: &launch::Request<'_>, options: &Options) -> Result<Restore
     let store = Store::create(asked.root)?;
     let slot = store.reserve(asked.id)?;
     let mut reserved = Reserved::new(&store, asked.id);
-    let mut state = launch::remember(asked, &job.plan, &slot, filter.as_ref(), job.rdt.as_ref())?;
+    let mut state = launch::remember(
+        asked,
+        &job.plan,
+        &slot,
+        filter.as_ref(),
+        job.rdt.as_ref(),
+        &statuses(asked.stdio.as_ref())?,
+    )?;
     if asked.notify.is_some() {
         notify_socket::make_directory(&slot.path)?;
     }
@@ -304,8 +313,9 @@ fn streams(images: &Path) -> Result<Vec<String>> {
         Ok(read_bounded(file.as_fd(), DESCRIPTORS_LIMIT)?)
     };
     let json = read().at(|| format!("reading {} (no checkpoint?)", path.display()))?;
-    let list: Option<Vec<String>> = serde_json::from_slice(&json)
-        .map_err(|error| Error::config(format!("{}: {error}", path.display())))?;
+    let broken = |error: &dyn Display| Error::config(format!("{}: {error}", path.display()));
+    let text = std::str::from_utf8(&json).map_err(|error| broken(&error))?;
+    let list: Option<Vec<String>> = serde_json::from_str(text).map_err(|error| broken(&error))?;
     Ok(list.unwrap_or_default())
 }
 

@@ -93,6 +93,17 @@ pub fn identify(pid: pid_t) -> Option<Identity> {
     stat(pid).map(|(_, start)| Identity { pid, start: unshifted(start, offset()) })
 }
 
+/// The identity of this process.
+pub fn identify_self() -> Option<Identity> {
+    let mut buffer = [0u8; 1024];
+    let length = read("/proc/self/stat", &mut buffer)?;
+    let line = buffer.get(..length)?;
+    let pid = line.split(|byte| *byte == b' ').next()?;
+    let pid = std::str::from_utf8(pid).ok()?.parse().ok()?;
+    let (_, start) = parse(line)?;
+    Some(Identity { pid, start: unshifted(start, offset()) })
+}
+
 /// The state of a process (proc_pid_stat(5), field 3); nothing if it isn't there, isn't the one
 /// that started at `start`, or is a zombie.
 pub fn state(pid: pid_t, start: u64) -> Option<u8> {
@@ -147,6 +158,7 @@ mod tests {
     fn this_process() {
         let pid = std::process::id().cast_signed();
         let me = identify(pid).unwrap();
+        assert_eq!(identify_self(), Some(me));
         assert!(is_alive(pid, me.start));
         // The first thread's: it waits for this one.
         assert!(matches!(state(pid, me.start), Some(b'S' | b'R')));

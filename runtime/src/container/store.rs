@@ -170,16 +170,21 @@ impl Store {
     /// unlink(2), rmdir(2).
     pub fn remove_slot(&self, slot: &Slot) -> Result<()> {
         let name = slot.path.file_name().unwrap_or_default();
-        slot.clear_usual()?;
-        match unlinkat(&self.dir, name, UnlinkatFlags::RemoveDir) {
-            Err(Errno::ENOTEMPTY) => {
-                slot.clear()?;
-                unlinkat(&self.dir, name, UnlinkatFlags::RemoveDir)
-            }
-            other => other,
+        let rmdir = || unlinkat(&self.dir, name, UnlinkatFlags::RemoveDir);
+        // The summary first: what it tells must not outlive the state.
+        slot.unlink(&[summary::NAME, STATE, CONFIG])?;
+        let mut answer = rmdir();
+        if answer == Err(Errno::ENOTEMPTY) {
+            slot.unlink(&[SECCOMP])?;
+            answer = rmdir();
         }
-        .or_else(|errno| if errno == Errno::ENOENT { Ok(()) } else { Err(errno) })
-        .at(|| format!("rmdir({})", slot.path.display()))
+        if answer == Err(Errno::ENOTEMPTY) {
+            slot.clear()?;
+            answer = rmdir();
+        }
+        answer
+            .or_else(|errno| if errno == Errno::ENOENT { Ok(()) } else { Err(errno) })
+            .at(|| format!("rmdir({})", slot.path.display()))
     }
 }
 
@@ -246,7 +251,11 @@ impl Slot {
 
     fn load_state(&self) -> Result<State> {
         let json = self.read(STATE)?;
-        let state: State = serde_json::from_slice(&json).map_err(|error| {
+        let parsed = match std::str::from_utf8(&json) {
+            Ok(text) => serde_json::from_str::<State>(text).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let state = parsed.map_err(|error| {
             let path = self.path.display();
             Error::config(format!(
                 "{path}/state.json is damaged: {error} (what it recorded, processes and cgroups, \
@@ -280,11 +289,10 @@ impl Slot {
         Ok(status.at(|| format!("fstat({})", self.path.display()))?.st_nlink == 0)
     }
 
-    /// Removes the files that most slots have, and no others.
-    fn clear_usual(&self) -> Result<()> {
-        // The summary first: what it tells must not outlive the state.
-        for name in [summary::NAME, STATE, CONFIG] {
-            match unlinkat(self.as_fd(), name, UnlinkatFlags::NoRemoveDir) {
+    /// Removes these files, as far as they are there.
+    fn unlink(&self, names: &[&CStr]) -> Result<()> {
+        for name in names {
+            match unlinkat(self.as_fd(), *name, UnlinkatFlags::NoRemoveDir) {
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(errno) => {
                     return Err(errno)

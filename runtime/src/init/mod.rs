@@ -22,6 +22,7 @@ use crate::container::{Status, start};
 use crate::error::{At, Kind, Result};
 use crate::hooks;
 use crate::plan::Plan;
+use crate::plan::namespaces::NamespaceType;
 use crate::spawn::Staged;
 use crate::spawn::channel::{Channel, Message};
 use crate::sys::fd::leave_to_execve;
@@ -143,7 +144,11 @@ fn enter(staged: &Staged<'_>, root: BorrowedFd<'_>) -> Result<Kept> {
         let size = plan.process.console_size;
         console::attach(root, receiver, size, plan.identity.uid, plan.devices.is_some())?;
     }
-    stdio::adopt(root, plan.identity.uid, plan.devices.is_some())?;
+    // The runtime has looked at its own, and sees them as this process does unless ids are mapped.
+    let known = staged.console.is_none() && !plan.namespaces.has(NamespaceType::User);
+    let fresh = if known { None } else { Some(stdio::statuses(None)?) };
+    let found = fresh.as_ref().unwrap_or(&staged.streams);
+    stdio::adopt(root, found, plan.identity.uid, plan.devices.is_some())?;
     Ok(Kept { null })
 }
 

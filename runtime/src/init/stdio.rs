@@ -8,33 +8,51 @@ use crate::sys::fd::{dup_onto, leave_to_execve, stdio};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::{FileStat, SFlag, fstat};
 use nix::unistd::{Gid, Uid, fchown};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Puts these in the place of stdin, stdout and stderr.
 ///
 /// # Errors
 /// dup3(2).
-pub fn replace(streams: &[std::os::fd::OwnedFd; 3]) -> Result<()> {
+pub fn replace(streams: &[OwnedFd; 3]) -> Result<()> {
     for (stream, number) in streams.iter().zip(0..) {
         dup_onto(stream.as_fd(), number).at(|| format!("dup3({number})"))?;
     }
     Ok(())
 }
 
+/// What the three are.
+pub type Statuses = [FileStat; 3];
+
+/// What these are, or this process' own.
+///
+/// # Errors
+/// fstat(2).
+pub fn statuses(given: Option<&[OwnedFd; 3]>) -> Result<Statuses> {
+    let status = |number: usize| {
+        let fd = match given.and_then(|given| given.get(number)) {
+            Some(fd) => fd.as_fd(),
+            None => stdio(i32::try_from(number).unwrap_or_default()),
+        };
+        fstat(fd).at(|| format!("fstat({number})"))
+    };
+    Ok([status(0)?, status(1)?, status(2)?])
+}
+
 /// Pipes and sockets are given to the container's user, who could otherwise not reopen
 /// /dev/stdout; the host's /dev/null is replaced by the container's own, which is there under
-/// its name. Devices and files of the host keep their owner.
+/// its name. Devices and files of the host keep their owner. `found` is what the streams are, as
+/// this process' user namespace has it.
 ///
 /// # Errors
 /// A /dev/null in the container that is something else.
-pub fn adopt(root: BorrowedFd<'_>, uid: u32, own_dev: bool) -> Result<()> {
+pub fn adopt(root: BorrowedFd<'_>, found: &Statuses, uid: u32, own_dev: bool) -> Result<()> {
     let mut null = None;
-    for number in 0..3 {
+    for (status, number) in found.iter().zip(0..) {
         let fd = stdio(number);
-        let status = fstat(fd).at(|| format!("fstat({number})"))?;
-        let kind = target::file_type(&status);
+        let kind = target::file_type(status);
         if kind == SFlag::S_IFCHR && status.st_rdev == libc::makedev(1, 3) && own_dev {
             let null = match &null {
                 Some(open) => open,
@@ -49,7 +67,7 @@ pub fn adopt(root: BorrowedFd<'_>, uid: u32, own_dev: bool) -> Result<()> {
     Ok(())
 }
 
-fn open_null(root: BorrowedFd<'_>) -> Result<std::os::fd::OwnedFd> {
+fn open_null(root: BorrowedFd<'_>) -> Result<OwnedFd> {
     let null = crate::sys::fd::open_at(root, c"/dev/null", OFlag::O_RDWR, 0, target::in_root())
         .at(|| "open(/dev/null)")?;
     let status = fstat(&null).at(|| "fstat(/dev/null)")?;

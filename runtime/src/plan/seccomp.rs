@@ -5,6 +5,7 @@
 
 use crate::spec::Problem;
 use crate::spec::linux::{Seccomp, SyscallArg, SyscallRule};
+use crate::spec::names::Names;
 use crate::sys::seccomp::{LOG, NEW_LISTENER, SPEC_ALLOW, TSYNC, WAIT_KILLABLE_RECV};
 use libseccomp::ScmpArch;
 
@@ -27,7 +28,7 @@ pub struct FilterPlan<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule<'a> {
     /// System call names; some may be unknown to libseccomp.
-    pub names: &'a [String],
+    pub names: &'a Names,
     /// What happens.
     pub action: Action,
     /// Conditions that must all be true, at most one per argument.
@@ -210,8 +211,8 @@ pub fn plan(seccomp: &Seccomp) -> Result<FilterPlan<'_>, Vec<Problem>> {
 impl FilterPlan<'_> {
     /// Appends the part of the plan the BPF program depends on; differs when that differs.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        // No UTF-8 text has this byte, so it ends names unmistakably.
-        const END: u8 = 0xff;
+        // No name has this byte, and none is empty.
+        const END: u8 = 0;
         out.extend(self.default.ret().to_ne_bytes());
         for arch in &self.archs {
             out.extend(arch.name.as_bytes());
@@ -220,11 +221,7 @@ impl FilterPlan<'_> {
         out.push(END);
         for rule in &self.rules {
             out.extend(rule.action.ret().to_ne_bytes());
-            for name in rule.names {
-                out.extend(name.as_bytes());
-                out.push(END);
-            }
-            // No name is empty.
+            out.extend_from_slice(rule.names.terminated());
             out.push(END);
             out.extend(rule.conditions.len().to_ne_bytes());
             for condition in &rule.conditions {
@@ -325,7 +322,7 @@ fn check_rule<'a>(
     for (n, name) in rule.names.iter().enumerate() {
         if name.is_empty() {
             problems.push(Problem::new(at(&format!("names[{n}]")), "must not be empty"));
-        } else if name == "write" && action == Some(Action::Notify) {
+        } else if action == Some(Action::Notify) && name == "write" {
             // The child hands the notification fd to the runtime with write(2) or its like after
             // the filter is loaded, when nobody answers notifications yet.
             let what = "SCMP_ACT_NOTIFY cannot be used for the write syscall";

@@ -82,7 +82,7 @@ fn add_rule(
     unknown: &mut dyn FnMut(&str),
 ) -> Result<()> {
     let conditions: Vec<_> = rule.conditions.iter().map(compare).collect();
-    for name in rule.names {
+    for name in rule.names.iter() {
         let Ok(syscall) = ScmpSyscall::from_name(name) else {
             unknown(name);
             continue;

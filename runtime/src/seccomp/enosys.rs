@@ -29,7 +29,7 @@ pub fn horizons(plan: &FilterPlan) -> Vec<Horizon> {
     // Docker's profile does not name the native architecture on some machines.
     archs.extend(native().ok().filter(|native| !plan.archs.contains(native)));
     let last = |arch: &Arch| {
-        let names = plan.rules.iter().flat_map(|rule| rule.names);
+        let names = plan.rules.iter().flat_map(|rule| rule.names.iter());
         let numbers = names
             .filter_map(|name| ScmpSyscall::from_name_by_arch(name, arch.scmp).ok())
             // Names the architecture lacks have negative pseudo-numbers.

@@ -210,7 +210,7 @@ fn holds(condition: &Condition, args: &[u64; 6], width: u64) -> bool {
 /// What the plan says of a call the profile knows.
 fn model(plan: &FilterPlan, name: Option<&str>, args: &[u64; 6], width: u64) -> u32 {
     let matches = |rule: &&Rule| {
-        rule.names.iter().any(|n| Some(n.as_str()) == name)
+        rule.names.iter().any(|n| Some(n) == name)
             && rule.conditions.iter().all(|condition| holds(condition, args, width))
     };
     plan.rules.iter().find(matches).map_or(plan.default, |rule| rule.action).ret()

@@ -12,6 +12,7 @@ pub mod sources;
 use crate::cgroup::{Cgroup, Join};
 use crate::console::Receiver;
 use crate::error::{At, Error, Kind, Result};
+use crate::init::stdio::Statuses;
 use crate::intel_rdt::{RdtPlan, RdtState};
 use crate::plan::Plan;
 use crate::plan::namespaces::NamespaceType;
@@ -49,6 +50,8 @@ pub struct Staged<'a> {
     pub signals: Option<&'a crate::foreground::Signals>,
     /// stdin, stdout and stderr, if not the caller's own.
     pub stdio: Option<[OwnedFd; 3]>,
+    /// What these, or the caller's own, are.
+    pub streams: Statuses,
     /// State for the hooks that init runs.
     pub state: crate::container::State,
     /// How to get into the cgroup.

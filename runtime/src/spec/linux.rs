@@ -1,6 +1,7 @@
 //! The types of runtime-spec `config-linux.md`.
 
 use super::config::{IdMapping, nullable, object};
+use super::names::Names;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -353,7 +354,7 @@ pub struct Seccomp {
 pub struct SyscallRule {
     /// System call names.
     #[serde(deserialize_with = "nullable")]
-    pub names: Vec<String>,
+    pub names: Names,
     /// `SCMP_ACT_…`.
     #[serde(deserialize_with = "nullable")]
     pub action: String,

@@ -111,13 +111,20 @@ pub fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T> {
         [b'{', ..] => {}
         _ => return Err(Error::config("not a JSON object")),
     }
-    serde_json::from_slice(raw).map_err(|error| explain::<T>(raw, &error))
+    // At once for the whole text: serde_json would look at each string.
+    let text = std::str::from_utf8(raw).map_err(|error| {
+        let valid = raw.get(..error.valid_up_to()).unwrap_or_default();
+        let line = valid.split(|byte| *byte == b'\n').count();
+        let column = valid.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        Error::config(format!("not UTF-8 (RFC 8259) at line {line} column {column}"))
+    })?;
+    serde_json::from_str(text).map_err(|error| explain::<T>(text, &error))
 }
 
 /// Names the property at which parsing failed. Parsing again while keeping track is slower by half,
 /// so only broken input pays for it.
-fn explain<T: DeserializeOwned>(raw: &[u8], error: &serde_json::Error) -> Error {
-    let mut deserializer = serde_json::Deserializer::from_slice(raw);
+fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Error {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let Err(tracked) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
         return Error::config(error.to_string());
     };

@@ -5,6 +5,7 @@ pub mod config;
 pub mod joining;
 pub mod linux;
 pub mod load;
+pub mod names;
 pub mod template;
 
 pub use config::{Hook, Hooks, IdMapping, Mount, Process, Rlimit, Root, Spec};

@@ -173,7 +173,7 @@ fn seccomp(s: &Seccomp) -> Value {
                 .iter()
                 .map(|a| json!({"index": a.index, "value": a.value, "valueTwo": a.value_two, "op": a.op}))
                 .collect();
-            json!({"names": rule.names, "action": rule.action, "errnoRet": rule.errno_ret,
+            json!({"names": rule.names.iter().collect::<Vec<_>>(), "action": rule.action, "errnoRet": rule.errno_ret,
                 "args": args})
         })
         .collect();

@@ -19,6 +19,7 @@ const CHUNK: usize = 256 << 10;
 /// Pieces have sizes of 16 << class bytes; the largest is 64 KiB.
 const CLASSES: usize = 13;
 const SMALLEST: usize = 16;
+const LARGEST: usize = SMALLEST << (CLASSES - 1);
 
 /// The allocator. One for a process, which must have one thread.
 pub struct Arena(UnsafeCell<State>);
@@ -53,11 +54,15 @@ impl Arena {
 }
 
 /// The class of the pieces that fit `layout`; none for those that are left to the C library.
+#[inline]
 fn class(layout: Layout) -> Option<usize> {
-    let size = layout.size().max(layout.align()).max(SMALLEST).checked_next_power_of_two()?;
-    let class = usize::try_from((size / SMALLEST).trailing_zeros()).ok()?;
     // Pieces are aligned to 16 bytes, whatever their size.
-    (class < CLASSES && layout.align() <= SMALLEST).then_some(class)
+    if layout.size() > LARGEST || layout.align() > SMALLEST {
+        return None;
+    }
+    // 0 for up to 16 bytes, 1 for up to 32, and so on.
+    let above = layout.size().saturating_sub(1) / SMALLEST;
+    Some((usize::BITS - above.leading_zeros()) as usize)
 }
 
 impl State {

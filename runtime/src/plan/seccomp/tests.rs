@@ -34,7 +34,7 @@ fn a_whole_profile() {
     assert_eq!(archs, ["SCMP_ARCH_X32", "SCMP_ARCH_X86_64"]);
     assert_eq!(plan.flags, SPEC_ALLOW);
     assert_eq!(plan.listener, None);
-    assert_eq!(plan.rules[0].names, ["read", "exit"]);
+    assert_eq!(plan.rules[0].names.iter().collect::<Vec<_>>(), ["read", "exit"]);
     assert_eq!((plan.rules[0].action, &plan.rules[0].conditions[..]), (Action::Allow, &[][..]));
     assert_eq!(plan.rules[1].action, Action::Trace(65535));
     assert_eq!(

@@ -42,7 +42,7 @@ fn not_json() {
     }
     assert_eq!(
         judge(b"{\"hostname\": \"\xff\"}"),
-        "config.json: hostname: invalid unicode code point at line 1 column 15"
+        "config.json: not UTF-8 (RFC 8259) at line 1 column 15"
     );
     // No depth of nesting exhausts the stack.
     let deep = format!("{{\"a\": {}", "[".repeat(100_000));
