@@ -87,7 +87,7 @@ e2e: deps build ## hull under containerd, Docker and Podman
 # System calls of `hull run` on the default bundle, without those for each cgroup v1 hierarchy. Among
 # the last that came: the CPU affinity is reset, init gives up what it inherited of the runtime, and
 # the time namespace is looked at.
-SYSCALLS := 291
+SYSCALLS := 288
 BENCH := target/$(TARGET)/small/hull-bench
 FLOOR := target/$(TARGET)/small/hull-floor
 
