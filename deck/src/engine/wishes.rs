@@ -10,6 +10,7 @@ use crate::bundle::wishes::{
     Ulimit, Wishes,
 };
 use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Programs that run as pid 1 for `--init`, in the order they are looked for.
@@ -145,12 +146,22 @@ pub fn plain(config: &ContainerConfig, host: &HostConfig) -> Result<Wishes> {
         security: security(host)?,
         resources: resources(&host.resources),
         ulimits: ulimits(&host.resources),
-        sysctls: host.sysctls.clone().unwrap_or_default(),
+        sysctls: sysctls(host),
         devices: devices(&host.resources),
         device_cgroup_rules: host.resources.device_cgroup_rules.clone().unwrap_or_default(),
         oom_score_adj: (host.oom_score_adj != 0).then_some(host.oom_score_adj),
         ..Wishes::default()
     })
+}
+
+/// The sysctls asked for, over Docker's default: in a network of its own a container's users may
+/// listen at any port (ip-sysctl, `ip_unprivileged_port_start`).
+fn sysctls(host: &HostConfig) -> BTreeMap<String, String> {
+    let mut all = host.sysctls.clone().unwrap_or_default();
+    if host.network_mode != "host" && !host.network_mode.starts_with("container:") {
+        all.entry("net.ipv4.ip_unprivileged_port_start".into()).or_insert_with(|| "0".into());
+    }
+    all
 }
 
 /// The cgroup, below the parent asked for.
@@ -260,6 +271,24 @@ fn devices(r: &Resources) -> Vec<DeviceWish> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_of_its_own_has_no_privileged_ports() {
+        let port = |mode: &str, sysctls: &[(&str, &str)]| {
+            let own = sysctls.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+            let host = HostConfig {
+                network_mode: mode.into(),
+                sysctls: Some(own.collect()),
+                ..HostConfig::default()
+            };
+            super::sysctls(&host).remove("net.ipv4.ip_unprivileged_port_start")
+        };
+        assert_eq!(port("bridge", &[]).as_deref(), Some("0"));
+        let asked = ("net.ipv4.ip_unprivileged_port_start", "1024");
+        assert_eq!(port("none", &[asked]).as_deref(), Some("1024"));
+        assert_eq!(port("host", &[]), None);
+        assert_eq!(port("container:x", &[]), None);
+    }
 
     #[test]
     fn security_options() {

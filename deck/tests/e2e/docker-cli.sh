@@ -85,6 +85,7 @@ status 'nsenter works on its pid' 0 sh -c "nsenter -t \$($docker inspect -f '{{.
 is exec 'in c1' $docker exec c1 echo in c1
 status 'exec passes the exit status on' 4 $docker exec c1 sh -c 'exit 4'
 status 'exec: no such command is 127' 127 $docker exec c1 nosuchcommand
+is 'anyone may listen at low ports' 0 $docker exec c1 cat /proc/sys/net/ipv4/ip_unprivileged_port_start
 is 'exec as another user' 1000 $docker exec -u user c1 id -u
 is 'exec with a variable and a directory' '*/tmp*1' $docker exec -e A=1 -w /tmp c1 sh -c 'pwd; echo $A'
 is 'exec with a terminal' '*/dev/*' script -qec "$docker exec -it c1 tty" /dev/null
