@@ -80,13 +80,22 @@ struct Prepared<'a> {
 /// A container that isn't running; whatever failed on the way to the program.
 pub fn exec(container: &Container, request: &Request<'_>) -> Result<Sandbox> {
     let pidfd = running(container, request.ignore_paused)?;
-    let prepared = prepare(container, request, pidfd)?;
+    let mut prepared = prepare(container, request, pidfd)?;
     // Opened after the next call, its file would be root's (proc_pid(5)).
     let score = attend::lend_oom_score(&prepared.process, prepared.proc.as_fd())?;
     // The child must not be looked into by the container's processes before it is one of them
     // (CVE-2016-9962); it inherits this.
     cap::set_dumpable(false).at(|| "prctl(PR_SET_DUMPABLE)")?;
-    let mut sandbox = clone(&prepared)?;
+    let mut sandbox = match clone(&prepared) {
+        // The container has given controllers on: nobody can join its own cgroup any more.
+        Err(error) if error.errno() == Some(Errno::EBUSY) && request.cgroup.is_empty() => {
+            let (root, pid) =
+                (container.cgroup()?.unified_root(), container.state.init_process_pid);
+            prepared.join.into = Cgroup::join_process(root, pid)?.into.take();
+            clone(&prepared)
+        }
+        other => other,
+    }?;
     drop(score);
     crate::log::debug(format_args!("process {} joins the container", sandbox.pid));
     if let Some((unit, below)) = &prepared.join.unit {
@@ -179,7 +188,7 @@ fn join(container: &Container, request: &Request<'_>) -> Result<Join> {
     }
     match cgroup.join().map(|join| scope::of_user(join, unit, "")) {
         Err(error) if error.errno() == Some(Errno::ENOENT) && cgroup.is_v2() => {
-            Cgroup::join_process(Path::new("/sys/fs/cgroup"), container.state.init_process_pid)
+            Cgroup::join_process(cgroup.unified_root(), container.state.init_process_pid)
         }
         // On v1 a cgroup with a process in it can't be removed: an ordinary user's container was
         // never put into one, and neither is what joins it.

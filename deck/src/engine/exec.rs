@@ -1,5 +1,6 @@
 //! Further processes in a running container.
 
+use super::attach::reach;
 use super::record::{Container, Exec};
 use super::{Engine, text, time};
 use crate::bundle;
@@ -224,8 +225,7 @@ impl Engine {
                 return Ok(None);
             }
             // The shim listens since it knows the exec: who is there before the start misses nothing.
-            let stream =
-                UnixStream::connect(&socket).at(|| format!("connect to {}", socket.display()))?;
+            let stream = reach(&socket).at(|| format!("connect to {}", socket.display()))?;
             exec.pid = task.start(id)?;
             Ok(Some(stream))
         });

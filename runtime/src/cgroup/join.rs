@@ -6,7 +6,7 @@
 //! hierarchy, which moves a thread and needs no such wait.
 
 use super::Cgroup;
-use super::layout::{membership, read_proc};
+use super::layout::{HYBRID, ROOT, membership, read_proc};
 use crate::error::{At, Error, Result};
 use crate::sys::fd::{close_all, open_path};
 use crate::systemd::Unit;
@@ -62,6 +62,11 @@ impl Cgroup {
             }
         }
         Ok(join)
+    }
+
+    /// Where the host has its unified hierarchy.
+    pub fn unified_root(&self) -> &'static Path {
+        Path::new(if self.is_v2() { ROOT } else { HYBRID })
     }
 
     /// What another process needs to get where the container's first process `pid` is now, below

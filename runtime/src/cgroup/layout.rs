@@ -13,7 +13,9 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 /// Where control groups are mounted on every host that follows the file hierarchy of systemd.
-const ROOT: &str = "/sys/fs/cgroup";
+pub(super) const ROOT: &str = "/sys/fs/cgroup";
+/// Where the unified hierarchy is on hybrid hosts.
+pub(super) const HYBRID: &str = "/sys/fs/cgroup/unified";
 
 /// The controllers of cgroup v2 (cgroups(7)).
 const V2: [&str; 8] = ["cpu", "cpuset", "hugetlb", "io", "memory", "misc", "pids", "rdma"];
@@ -118,7 +120,7 @@ impl Layout {
         for (controllers, path) in membership(&own) {
             if controllers.is_empty() {
                 // The unified hierarchy: always at this name on hybrid hosts.
-                let mount = root.join("unified");
+                let mount = PathBuf::from(HYBRID);
                 unified = (filesystem(&mount)? == Some(CGROUP2_SUPER_MAGIC)).then_some(mount);
                 continue;
             }

@@ -245,6 +245,32 @@ fn exec_joins_the_cgroup() {
 }
 
 #[test]
+fn exec_follows_init_where_nobody_can_join_the_containers_own() {
+    // A container that gives controllers on to cgroups below its own has no processes in that one,
+    // and clone3(2) into it is EBUSY (cgroup-v2.rst "No Internal Process Constraint").
+    let c = Container::sleeping().up();
+    let is_v2 = |path: &std::path::PathBuf| path.join("cgroup.subtree_control").exists();
+    let Some(own) = c.cgroups().into_iter().find(is_v2) else {
+        return skip("no cgroup v2 of its own");
+    };
+    let given = fs::read_to_string(own.join("cgroup.controllers")).unwrap();
+    // The others may be given on by cgroups with processes: they are for threads.
+    let whole = |name: &&str| matches!(*name, "hugetlb" | "io" | "memory" | "rdma");
+    let Some(controller) = given.split_whitespace().find(whole) else {
+        return skip("the cgroup has no controller that is for whole processes");
+    };
+    let inner = own.join("inner");
+    fs::create_dir(&inner).unwrap();
+    fs::write(inner.join("cgroup.procs"), c.pid().to_string()).unwrap();
+    fs::write(own.join("cgroup.subtree_control"), format!("+{controller}")).unwrap();
+    let place = |text: &str| text.lines().find(|line| line.starts_with("0::")).map(str::to_owned);
+    let out = c.exec("cat /proc/1/cgroup; echo; cat /proc/self/cgroup").ok();
+    let (init, own) = out.split_once("\n\n").unwrap();
+    assert!(place(init).is_some_and(|line| line.ends_with("/inner")), "{out}");
+    assert_eq!(place(init), place(own), "{out}");
+}
+
+#[test]
 fn events_stats_tells_usage() {
     asks_for!("events");
     let c = limited(&json!({"pids": {"limit": 21}})).up();

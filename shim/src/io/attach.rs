@@ -2,13 +2,15 @@
 //! to its input. The process writes no faster than the slowest of them reads, as in Docker.
 
 use super::open::{read_some, write_some};
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 use crate::poller::{Part, Poller, Source, Token};
+use nix::fcntl::{OFlag, open};
 use nix::sys::epoll::EpollFlags;
 use nix::sys::stat::{Mode, umask};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -62,8 +64,15 @@ impl Hub {
             }
             _ => {}
         }
+        // Longer paths are no names of sockets (unix(7)); one by a descriptor never is too long.
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Error::unknown(format!("{} is no place for a socket", path.display())));
+        };
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = open(dir, flags, Mode::empty()).at(|| format!("open {}", dir.display()))?;
+        let short = Path::new("/proc/self/fd").join(fd.as_raw_fd().to_string()).join(name);
         let old = umask(Mode::from_bits_truncate(0o177));
-        let bound = UnixListener::bind(path);
+        let bound = UnixListener::bind(short);
         umask(old);
         let listener = bound.at(|| format!("listen on {}", path.display()))?;
         listener.set_nonblocking(true).at(|| "set O_NONBLOCK".to_owned())?;
@@ -239,5 +248,29 @@ impl Hub {
         {
             poller.remove(&client.stream, token);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_path_longer_than_a_sockets_name_will_do() {
+        let root = tempfile::tempdir().unwrap();
+        let long = root.path().join("d".repeat(120));
+        fs::create_dir(&long).unwrap();
+        let path = long.join("attach");
+        let mut poller = Poller::new().unwrap();
+        // A second one takes the place of a stale one.
+        Hub::listen(&path, 1, &mut poller).unwrap();
+        let mut hub = Hub::listen(&path, 1, &mut poller).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        // A short name for the client, too.
+        fs::rename(&path, root.path().join("s")).unwrap();
+        UnixStream::connect(root.path().join("s")).unwrap();
+        hub.accept(&mut poller);
+        assert!(!hub.is_empty());
     }
 }
