@@ -49,7 +49,15 @@ finish() {
 		umount -l "$point" 2>/dev/null
 	done
 	rm -rf --one-file-system "$work"
+	# Docker and Podman leave the parents of their containers' cgroups, unless they were there before.
+	for parent in "${parents[@]}"; do
+		find "$parent" -depth -type d -exec rmdir {} + 2>/dev/null
+	done
 }
+parents=()
+for parent in /sys/fs/cgroup/{,*/}{docker,libpod_parent}; do
+	[ -d "$parent" ] || parents+=("$parent")
+done
 trap finish EXIT
 
 mkdir -p "$work"/client "$work"/image/{bin,etc,tmp,srv,var/log/nginx,var/lib/nginx,run,etc/nginx}
