@@ -44,6 +44,7 @@ impl Engine {
     /// # Errors
     /// 400 for limits that can't be, 404, what the runtime says.
     pub fn update(&self, reference: &str, update: Update) -> Result<Vec<String>> {
+        changeable(&update.resources)?;
         let id = self.find(reference)?.id;
         let lock = self.lock(&id)?;
         let mut container = self.settled(&id, &lock)?;
@@ -69,6 +70,35 @@ impl Engine {
         self.save(&container)?;
         self.emit_container(&container, "update", &[]);
         Ok(Vec::new())
+    }
+}
+
+/// Refuses what a container keeps for its life. Clients send all fields, mostly empty.
+fn changeable(given: &Resources) -> Result<()> {
+    fn listed<T>(list: Option<&Vec<T>>) -> bool {
+        list.is_some_and(|list| !list.is_empty())
+    }
+    let fixed = [
+        ("CgroupParent", !given.cgroup_parent.is_empty()),
+        ("BlkioWeightDevice", listed(given.blkio_weight_device.as_ref())),
+        ("BlkioDeviceReadBps", listed(given.blkio_device_read_bps.as_ref())),
+        ("BlkioDeviceWriteBps", listed(given.blkio_device_write_bps.as_ref())),
+        ("BlkioDeviceReadIOps", listed(given.blkio_device_read_iops.as_ref())),
+        ("BlkioDeviceWriteIOps", listed(given.blkio_device_write_iops.as_ref())),
+        ("Devices", listed(given.devices.as_ref())),
+        ("DeviceCgroupRules", listed(given.device_cgroup_rules.as_ref())),
+        ("DeviceRequests", listed(given.device_requests.as_ref())),
+        ("KernelMemoryTCP", given.kernel_memory_tcp != 0),
+        // -1 is Docker's word for none.
+        ("MemorySwappiness", given.memory_swappiness.is_some_and(|value| value != -1)),
+        ("OomKillDisable", given.oom_kill_disable == Some(true)),
+        ("Ulimits", listed(given.ulimits.as_ref())),
+    ];
+    match fixed.iter().find(|(_, given)| *given) {
+        Some((name, _)) => Err(Error::invalid(format!(
+            "{name} can't be updated: it is chosen when a container is created"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -171,5 +201,19 @@ mod tests {
         let limits = runtime_limits(&wishes::resources(&own));
         assert_eq!(limits["memory"]["limit"], json!(2_i64 << 30));
         assert!(limits.get("pids").is_none());
+    }
+    #[test]
+    fn what_can_t_be_changed_is_refused() {
+        let asked = |json: &str| {
+            let update: Update = serde_json::from_str(json).unwrap();
+            changeable(&update.resources).map_err(|error| error.message)
+        };
+        // As clients send it.
+        let empty = r#"{"Memory": 1, "Devices": null, "Ulimits": [], "MemorySwappiness": -1,
+            "OomKillDisable": false, "CgroupParent": "", "BlkioDeviceReadBps": []}"#;
+        assert_eq!(asked(empty), Ok(()));
+        let rate = r#"{"BlkioDeviceReadBps": [{"Path": "/dev/vda", "Rate": 1}]}"#;
+        assert!(asked(rate).unwrap_err().starts_with("BlkioDeviceReadBps can't be updated"));
+        assert!(asked(r#"{"MemorySwappiness": 0}"#).is_err());
     }
 }
