@@ -241,7 +241,14 @@ fn modes(host: &HostConfig) -> Result<()> {
         return Err(Error::invalid(format!("invalid PID mode: {pid}")));
     }
     let ipc = host.ipc_mode.as_str();
-    if !matches!(ipc, "" | "none" | "private" | "shareable" | "host") && !container(ipc) {
+    if container(ipc) {
+        // Its /dev/shm is a mount of another mount namespace, which nobody can bind.
+        return Err(Error::unsupported(format!(
+            "IPC mode {ipc} is not supported: /dev/shm of another container can't be shared; \
+             \"host\" shares the host's"
+        )));
+    }
+    if !matches!(ipc, "" | "none" | "private" | "shareable" | "host") {
         return Err(Error::invalid(format!("invalid IPC mode: {ipc}")));
     }
     if !matches!(host.uts_mode.as_str(), "" | "host") {
@@ -316,6 +323,7 @@ mod tests {
             (r#"{"LogConfig":{"Type":"syslog"}}"#, "syslog"),
             (r#"{"LogConfig":{"Type":"json-file","Config":{"x":"y"}}}"#, "unknown log opt"),
             (r#"{"PidMode":"container:"}"#, "PID mode"),
+            (r#"{"IpcMode":"container:other"}"#, "another container can't be shared"),
             (r#"{"IpcMode":"x"}"#, "IPC mode"),
             (r#"{"NanoCpus":1,"CpuQuota":5000}"#, "Conflicting"),
             (r#"{"DeviceRequests":[{"Count":-1}]}"#, "device"),

@@ -102,13 +102,9 @@ impl Engine {
     /// The IPC namespace, and where /dev/shm comes from when it isn't a new one.
     fn ipc(&self, host: &HostConfig) -> Result<(Namespace, Option<MountWish>)> {
         let namespace = self.joined(&host.ipc_mode, "ipc")?;
-        let source = match host.ipc_mode.strip_prefix("container:") {
-            Some(other) => Some(format!("/proc/{}/root/dev/shm", self.running_pid(other)?)),
-            None => (host.ipc_mode == "host").then(|| "/dev/shm".to_string()),
-        };
-        let wish = source.map(|source| MountWish {
+        let wish = (host.ipc_mode == "host").then(|| MountWish {
             target: "/dev/shm".into(),
-            source: MountSource::Bind(source.into()),
+            source: MountSource::Bind("/dev/shm".into()),
             ..MountWish::default()
         });
         Ok((namespace, wish))
