@@ -92,10 +92,8 @@ fn network(mode: &str) -> Result<Namespace> {
 /// Refuses what refers to what only an engine has.
 fn alone(request: &CreateRequest) -> Result<()> {
     let host = &request.host;
-    for (name, mode) in [("ipc", &host.ipc_mode), ("pid", &host.pid_mode)] {
-        if mode.starts_with("container:") {
-            return Err(needs_engine(&format!("--{name} {mode}")));
-        }
+    if host.pid_mode.starts_with("container:") {
+        return Err(needs_engine(&format!("--pid {}", host.pid_mode)));
     }
     let given = [
         (host.storage_opt.as_ref().is_some_and(|options| !options.is_empty()), "--storage-opt"),
@@ -183,7 +181,6 @@ mod tests {
             json!({"NetworkMode": "container:x"}),
             json!({"NetworkMode": "ns:x"}),
             json!({"PidMode": "container:x"}),
-            json!({"IpcMode": "container:x"}),
             json!({"VolumesFrom": ["x"]}),
             json!({"Binds": ["named:/x"]}),
             json!({"StorageOpt": {"size": "1g"}}),
